@@ -1,0 +1,430 @@
+//! What is recorded of each decision and write, and where records go.
+
+use std::fmt::{self, Debug};
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::action::ActionName;
+use crate::id::{Digest, LogId, StoreId, WriteId};
+use crate::path::Target;
+use crate::policy::{Effect, Explanation};
+use crate::principal::{Principal, RequestContext};
+use crate::storage::Key;
+use crate::time::{EntropyError, Timestamp};
+use crate::version::Version;
+
+/// How safe a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// In the memory of this process. A kill loses it.
+    Held,
+    /// With the kernel. A kill does not lose it; a power cut may.
+    Flushed,
+    /// On the medium. A power cut does not lose it.
+    Synced,
+}
+
+/// The place of a record: log and index, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Receipt {
+    /// The log.
+    pub log: LogId,
+    /// The index of the record in it.
+    pub index: u64,
+}
+
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.log, self.index)
+    }
+}
+
+/// One record. None has a field that could hold a value.
+#[derive(Debug, Clone)]
+pub enum AuditRecord {
+    /// A request was decided.
+    Decision(DecisionRecord),
+    /// A record of the store is about to be replaced.
+    Intent(IntentRecord),
+    /// What became of an intent.
+    Outcome(OutcomeRecord),
+    /// A log of the same store that its process left open has been read to its end and settled.
+    Closed(ClosedRecord),
+}
+
+/// A request was decided. Written before anything it allows happens.
+#[derive(Debug, Clone)]
+pub struct DecisionRecord {
+    /// Wall time of the decision.
+    pub at: Timestamp,
+    /// Who asked. `None`: the engine itself, as `system:strongroom`, which no host can assert.
+    pub principal: Option<Principal>,
+    /// To do what.
+    pub action: ActionName,
+    /// To what.
+    pub target: Target,
+    /// What was decided.
+    pub effect: Effect,
+    /// Why.
+    pub explanation: Explanation,
+    /// What is known of the request.
+    pub context: RequestContext,
+    /// What was loaded; only where the request was allowed and is about one secret.
+    pub loaded: Option<Loaded>,
+}
+
+/// What a decision was carried out on.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The storage key of the head.
+    pub key: Key,
+    /// The head that was found; `None` where there was none.
+    pub head: Option<LoadedHead>,
+}
+
+/// A head as it was found.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadedHead {
+    /// Its sequence number.
+    pub seq: u64,
+    /// SHA-256 of its record.
+    pub digest: Digest,
+    /// The version that the request resolved to, if any.
+    pub version: Option<Version>,
+}
+
+/// Which record of the store an intent is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordKind {
+    /// The head of a secret. Its seq counts its replacements.
+    Head,
+    /// A namespace record. Its generation is the seq.
+    Namespace,
+    /// The keyring. Its generation is the seq.
+    Keyring,
+}
+
+/// A record of the store is about to be replaced by compare-and-swap.
+#[derive(Debug, Clone)]
+pub struct IntentRecord {
+    /// Wall time.
+    pub at: Timestamp,
+    /// Index, in this log, of the decision that allows it.
+    pub decision: u64,
+    /// Which record.
+    pub kind: RecordKind,
+    /// Its storage key.
+    pub key: Key,
+    /// Its sequence number after the write.
+    pub seq: u64,
+    /// SHA-256 of the record replaced; 32 zero bytes where there is none.
+    pub prev: Digest,
+    /// The log that the replaced record names; the own one where there is none.
+    pub prev_log: LogId,
+    /// SHA-256 of the new record.
+    pub next: Digest,
+    /// The id of the write, which the new record carries.
+    pub write: WriteId,
+    /// What it is about, by name.
+    pub target: Target,
+    /// Where the write ends a namespace: the prefixes of storage keys that are erased afterwards.
+    pub erases: Vec<Vec<u8>>,
+}
+
+/// What became of an intent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It took effect.
+    Done,
+    /// It did not, and cannot any more.
+    Lost,
+    /// Nobody can tell any more.
+    Unknown,
+}
+
+/// What became of an intent, of this log or of a dead one.
+#[derive(Debug, Clone, Copy)]
+pub struct OutcomeRecord {
+    /// Wall time.
+    pub at: Timestamp,
+    /// The intent.
+    pub intent: Receipt,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// A dead log has been settled. From now on it has this size and root, for good.
+#[derive(Debug, Clone, Copy)]
+pub struct ClosedRecord {
+    /// Wall time.
+    pub at: Timestamp,
+    /// The dead log.
+    pub log: LogId,
+    /// How many records it has.
+    pub size: u64,
+    /// The root of its Merkle tree (RFC 6962).
+    pub root: Digest,
+}
+
+/// An intent that its process did not settle.
+#[derive(Debug, Clone)]
+pub struct OpenIntent {
+    /// Its place.
+    pub receipt: Receipt,
+    /// Which record.
+    pub kind: RecordKind,
+    /// Its storage key.
+    pub key: Key,
+    /// Its sequence number after the write.
+    pub seq: u64,
+    /// The id of the write.
+    pub write: WriteId,
+    /// The path, prefix or namespace by name, decrypted from the log; `/` for the keyring.
+    pub target: String,
+}
+
+/// A log that its process left open, now locked by this one.
+#[derive(Debug, Clone)]
+pub struct DeadLog {
+    /// Which.
+    pub log: LogId,
+    /// How many records it has.
+    pub size: u64,
+    /// The root of its Merkle tree.
+    pub root: Digest,
+    /// What it left open.
+    pub open: Vec<OpenIntent>,
+}
+
+/// A sink that is ready for the records of a store.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// The id of the log that this open writes.
+    pub log: LogId,
+    /// The logs that were left open. The engine settles them and records that they are closed.
+    pub dead: Vec<DeadLog>,
+}
+
+/// How far each file of a log reaches, for a backup.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogCut {
+    /// File names, relative to the log's directory, with the bytes to copy of each.
+    pub files: Vec<(String, u64)>,
+}
+
+/// What a sink may ask of the open store. Keys stay behind it.
+pub trait StoreIdentity: Debug + Send + Sync {
+    /// Which store.
+    fn store(&self) -> StoreId;
+    /// The public key that certificates of logs are verified with (Ed25519).
+    fn public_key(&self) -> [u8; 32];
+    /// Signs the certificate of a log's own key.
+    fn certify(&self, log: LogId, key: &[u8; 32]) -> [u8; 64];
+    /// The token of a name: HMAC under a key derived from the audit key.
+    fn token(&self, class: u8, text: &str) -> [u8; 16];
+    /// Encrypts a name under the audit key, padded.
+    ///
+    /// # Errors
+    /// Where randomness fails.
+    fn encrypt_name(&self, log: LogId, name: &str) -> Result<Vec<u8>, EntropyError>;
+    /// Decrypts a name.
+    ///
+    /// # Errors
+    /// `Malformed` where it was not encrypted for this log and store.
+    fn decrypt_name(&self, log: LogId, sealed: &[u8]) -> Result<String, AuditError>;
+    /// Random bytes for a log's id and key.
+    ///
+    /// # Errors
+    /// Where randomness fails.
+    fn random(&self, buffer: &mut [u8]) -> Result<(), EntropyError>;
+    /// Wall time, for the records that a sink writes of its own.
+    fn now(&self) -> Timestamp;
+}
+
+/// Why a sink failed.
+#[non_exhaustive]
+#[derive(Debug, Error)]
+pub enum AuditError {
+    /// The records could not be written; none of them counts.
+    #[error("the audit log cannot be written: {detail}")]
+    Unavailable {
+        /// What is in the way and what to do.
+        detail: Box<str>,
+        /// What caused it.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// There is no room for records.
+    #[error("the audit log has no room: free space on its file system, then try again")]
+    Full,
+    /// The log belongs to another store.
+    #[error(
+        "the audit log belongs to store {found}, not {expected}: point to this store's own log"
+    )]
+    OtherStore {
+        /// The store that was opened.
+        expected: StoreId,
+        /// The store that the log names.
+        found: StoreId,
+    },
+    /// A line is not what this format writes.
+    #[error("line {line} of the audit log {file} is not in order: {detail}")]
+    Malformed {
+        /// The file's name.
+        file: Box<str>,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        detail: Box<str>,
+    },
+    /// The log is shorter than what another log says of it, or differs.
+    #[error("the audit log {log} was cut or replaced: it had {size} records with another root")]
+    RolledBack {
+        /// Which log.
+        log: LogId,
+        /// The size that it had.
+        size: u64,
+    },
+    /// Not attached, or closed already.
+    #[error("the audit log is closed: open the store again")]
+    Closed,
+    /// No randomness for a log's id, key or encrypted name.
+    #[error("the audit log could not encrypt a name")]
+    Entropy(#[from] EntropyError),
+}
+
+impl AuditError {
+    /// Cannot be written.
+    #[must_use]
+    pub fn unavailable(detail: impl Into<Box<str>>) -> Self {
+        Self::Unavailable { detail: detail.into(), source: None }
+    }
+
+    /// Cannot be written, because of an error below.
+    #[must_use]
+    pub fn because(
+        detail: impl Into<Box<str>>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Unavailable { detail: detail.into(), source: Some(source.into()) }
+    }
+}
+
+/// Where records go. Without one no permit is granted.
+///
+/// # Contract
+/// Records get consecutive indices in the order of the calls; an `append` takes all of its records
+/// or none. After an error the records of that call do not count, now or later. `sync` returns
+/// once all records up to the receipt are `Synced`. Every future makes progress under any executor.
+///
+/// # Cancellation
+/// A dropped `append` may still have been recorded; a dropped `sync` changes nothing.
+///
+/// # Durability
+/// `append` returns when the records are at least as safe as was asked.
+#[async_trait]
+pub trait AuditSink: Debug + Send + Sync + 'static {
+    /// The store whose records the sink already holds, told without a key. `None`: it is empty.
+    ///
+    /// # Errors
+    /// Where the sink cannot be read.
+    async fn owner(&self) -> Result<Option<StoreId>, AuditError>;
+
+    /// Begins a log of its own for this open of the store, and locks those that were left open.
+    /// Called at each open and unseal. The first record is `Synced` when this returns.
+    ///
+    /// # Errors
+    /// `OtherStore`, `Malformed`, or where the sink cannot be written.
+    async fn attach(&self, store: Arc<dyn StoreIdentity>) -> Result<Attached, AuditError>;
+
+    /// Appends records.
+    ///
+    /// # Errors
+    /// See the trait.
+    async fn append(
+        &self,
+        records: &[AuditRecord],
+        at_least: Durability,
+    ) -> Result<Vec<Receipt>, AuditError>;
+
+    /// Waits until all records up to this one are `Synced`.
+    ///
+    /// # Errors
+    /// Where they cannot be; whether they are is then not known.
+    async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError>;
+
+    /// Writes the last record and lets go of the files. Idempotent.
+    ///
+    /// # Errors
+    /// Where it cannot be written; the next opener then settles the log.
+    async fn close(&self) -> Result<(), AuditError>;
+
+    /// Flushes, and says how far each file reaches now. Called while commits are held off.
+    ///
+    /// # Errors
+    /// Where the log cannot be flushed.
+    fn cut(&self) -> Result<LogCut, AuditError>;
+
+    /// Copies the files up to the cut into an existing directory.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or written.
+    async fn backup(&self, dir: &Path, cut: &LogCut) -> Result<(), AuditError>;
+
+    /// The way to read records back. `None`: this sink only takes.
+    fn reader(&self) -> Option<&dyn AuditReader>;
+}
+
+/// Reads lines back, in the order of (log, index).
+#[async_trait]
+pub trait AuditReader: Debug + Send + Sync {
+    /// The lines after a place, at most `limit`, exactly as they were hashed. An empty answer is
+    /// the end.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    async fn read(
+        &self,
+        after: Option<&Receipt>,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(Receipt, Vec<u8>)>, AuditError>;
+}
+
+#[async_trait]
+impl<T: AuditSink + ?Sized> AuditSink for Arc<T> {
+    async fn owner(&self) -> Result<Option<StoreId>, AuditError> {
+        (**self).owner().await
+    }
+    async fn attach(&self, store: Arc<dyn StoreIdentity>) -> Result<Attached, AuditError> {
+        (**self).attach(store).await
+    }
+    async fn append(
+        &self,
+        records: &[AuditRecord],
+        at_least: Durability,
+    ) -> Result<Vec<Receipt>, AuditError> {
+        (**self).append(records, at_least).await
+    }
+    async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError> {
+        (**self).sync(up_to).await
+    }
+    async fn close(&self) -> Result<(), AuditError> {
+        (**self).close().await
+    }
+    fn cut(&self) -> Result<LogCut, AuditError> {
+        (**self).cut()
+    }
+    async fn backup(&self, dir: &Path, cut: &LogCut) -> Result<(), AuditError> {
+        (**self).backup(dir, cut).await
+    }
+    fn reader(&self) -> Option<&dyn AuditReader> {
+        (**self).reader()
+    }
+}

@@ -1,0 +1,172 @@
+//! Wall time, monotonic time, and randomness: the three things that a test must be able to hold.
+
+use std::fmt::{self, Debug};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
+/// A moment of wall time: milliseconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
+///
+/// Printed and parsed as RFC 3339. A text without an offset is refused, since what it means would
+/// depend on the zone of the machine.
+///
+/// ```
+/// use strongroom_core::Timestamp;
+///
+/// let moment: Timestamp = "2027-03-28T02:30:00+02:00".parse()?;
+/// assert_eq!(moment.to_string(), "2027-03-28T00:30:00Z");
+/// assert!("2027-03-28T02:30:00".parse::<Timestamp>().is_err());
+/// # Ok::<(), strongroom_core::TimestampError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+/// Why a text or number is no [`Timestamp`].
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TimestampError {
+    /// Not RFC 3339, or without an offset.
+    #[error("this is no RFC 3339 time with an offset: write it as 2027-03-28T00:30:00Z")]
+    Malformed,
+    /// Before 1970 or after 9999.
+    #[error("the time lies before 1970 or after the year 9999")]
+    OutOfRange,
+}
+
+impl Timestamp {
+    /// The last millisecond of the year 9999.
+    pub const MAX: Self = Self(253_402_300_799_999);
+
+    /// The moment this many milliseconds after 1970-01-01T00:00:00Z.
+    ///
+    /// # Errors
+    /// `OutOfRange` beyond the year 9999.
+    pub const fn from_millis(millis: u64) -> Result<Self, TimestampError> {
+        if millis > Self::MAX.0 { Err(TimestampError::OutOfRange) } else { Ok(Self(millis)) }
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `span` later, at most [`Timestamp::MAX`].
+    #[must_use]
+    pub fn saturating_add(self, span: Duration) -> Self {
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(millis).min(Self::MAX.0))
+    }
+
+    /// The time from `earlier` to this moment; zero where `earlier` is later.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match i64::try_from(self.0).map(jiff::Timestamp::from_millisecond) {
+            Ok(Ok(moment)) => write!(f, "{moment}"),
+            // INVARIANT: not reached, since every value lies within jiff's range.
+            _ => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let moment: jiff::Timestamp = text.parse().map_err(|_| TimestampError::Malformed)?;
+        let millis =
+            u64::try_from(moment.as_millisecond()).map_err(|_| TimestampError::OutOfRange)?;
+        Self::from_millis(millis)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+/// A reading of a clock that never steps back and counts the time that the machine is suspended.
+/// Only differences within one process mean anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Monotonic(Duration);
+
+impl Monotonic {
+    /// A reading, as the time since some fixed start.
+    #[must_use]
+    pub const fn from_start(since: Duration) -> Self {
+        Self(since)
+    }
+
+    /// The time from `earlier` to this reading; zero where `earlier` is later.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The reading that the clock will show after `span`.
+    #[must_use]
+    pub const fn saturating_add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+}
+
+/// The source of time.
+///
+/// # Contract
+/// `now` may step in either direction at any moment; nothing safe rests on it alone. `elapsed`
+/// never steps back and goes on while the machine is suspended.
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// Wall time.
+    fn now(&self) -> Timestamp;
+    /// Monotonic time.
+    fn elapsed(&self) -> Monotonic;
+}
+
+/// The source of randomness gave nothing.
+#[derive(Debug, Error)]
+#[error("the source of randomness failed: no key can be made until it works again")]
+pub struct EntropyError {
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl EntropyError {
+    /// The error without a cause.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { source: None }
+    }
+
+    /// The error with what caused it.
+    #[must_use]
+    pub fn because(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()) }
+    }
+}
+
+impl Default for EntropyError {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The source of randomness for keys, nonces and ids.
+///
+/// # Contract
+/// Fills the whole buffer with bytes that nobody can predict, or fails and the buffer's content
+/// means nothing.
+pub trait Entropy: Debug + Send + Sync + 'static {
+    /// Fills the buffer.
+    ///
+    /// # Errors
+    /// Where the source gives nothing; the caller makes no key.
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError>;
+}
