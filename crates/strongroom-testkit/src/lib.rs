@@ -1,0 +1,31 @@
+//! For tests around strongroom: of backends, of the engine, and of the programs that use it.
+//!
+//! - [`MemoryStorage`] is a complete backend in memory, which a test can read and change;
+//! - [`FaultyStorage`] makes chosen calls of any backend fail, lose their reply, or wait;
+//! - [`ManualClock`] and [`SeededEntropy`] put time and randomness in the test's hand.
+//!
+//! Nothing in this crate belongs in a program that keeps real secrets.
+//!
+//! ```
+//! use std::time::Duration;
+//! use strongroom_core::{Clock, Key, Storage};
+//! use strongroom_testkit::{ManualClock, MemoryStorage};
+//!
+//! let (clock, storage) = (ManualClock::new(), MemoryStorage::new());
+//! clock.advance(Duration::from_secs(3600));
+//! let found = futures_executor::block_on(storage.read(&[Key::new(*b"none")]))?;
+//!
+//! assert_eq!(found, [None]);
+//! assert_eq!(clock.now().to_string(), "2027-01-01T01:00:00Z");
+//! # Ok::<(), strongroom_core::StorageError>(())
+//! ```
+
+mod clock;
+mod entropy;
+mod faulty;
+mod memory;
+
+pub use clock::ManualClock;
+pub use entropy::SeededEntropy;
+pub use faulty::{Call, Fault, FaultyStorage};
+pub use memory::{Calls, MemoryStorage};
