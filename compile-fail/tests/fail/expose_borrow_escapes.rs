@@ -1,0 +1,9 @@
+//! What is lent to the closure does not leave it.
+
+use strongroom_core::SecretValue;
+
+fn main() {
+    let value = SecretValue::copied_from(b"s3cr3t");
+    let bytes: &[u8] = value.expose(|bytes| bytes);
+    assert_eq!(bytes.len(), 6);
+}

@@ -1,0 +1,8 @@
+//! A host's kind can not take a name of strongroom's own.
+
+use strongroom_core::KindName;
+
+fn main() {
+    const KIND: KindName = KindName::new("password");
+    assert_eq!(KIND.as_str(), "password");
+}

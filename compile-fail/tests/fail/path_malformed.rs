@@ -1,0 +1,8 @@
+//! A path in the program is checked by the compiler.
+
+use strongroom_core::{SecretPath, path};
+
+fn main() {
+    const DB: SecretPath = path!("prod//db");
+    assert_eq!(DB.as_str(), "prod//db");
+}

@@ -1,0 +1,9 @@
+//! Comparing with `==` takes a time that tells how much is equal.
+
+use strongroom_core::SecretValue;
+
+fn main() {
+    let value = SecretValue::copied_from(b"s3cr3t");
+    let same = value == SecretValue::copied_from(b"guess");
+    assert!(!same);
+}

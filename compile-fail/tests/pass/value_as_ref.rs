@@ -1,0 +1,10 @@
+//! It is lent for a call.
+
+use strongroom_core::SecretValue;
+
+fn main() {
+    fn send(_: impl AsRef<[u8]>) {}
+    let value = SecretValue::copied_from(b"s3cr3t");
+    // EXPOSE: lent for the call.
+    value.expose(|bytes| send(bytes));
+}

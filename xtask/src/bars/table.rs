@@ -1,0 +1,102 @@
+//! What must be reached. Later parts add rows.
+
+/// One promised figure.
+pub(super) struct Bar {
+    /// The part of the work that it belongs to.
+    pub(super) part: &'static str,
+    /// Its short name, unique.
+    pub(super) id: &'static str,
+    /// What is measured.
+    pub(super) what: &'static str,
+    /// What must be reached, in words.
+    pub(super) reach: &'static str,
+    /// What measures it.
+    pub(super) measure: Measure,
+}
+
+pub(super) enum Measure {
+    /// The binary `bar_<id>` of the package in `benches/`.
+    Binary,
+    /// A test target that prints `CASES n`.
+    Tests { package: &'static str, test: &'static str, at_least: usize },
+    /// What a clone of this repository does on an empty machine.
+    FreshClone,
+}
+
+const FOUNDATION: &str = "foundation";
+
+const fn foundation(id: &'static str, what: &'static str, reach: &'static str) -> Bar {
+    Bar { part: FOUNDATION, id, what, reach, measure: Measure::Binary }
+}
+
+pub(super) const BARS: [Bar; 17] = [
+    Bar {
+        part: FOUNDATION,
+        id: "misuse",
+        what: "misuse that does not compile, each beside a twin that does",
+        reach: "at least 20 cases",
+        measure: Measure::Tests { package: "strongroom-compile-fail", test: "cases", at_least: 20 },
+    },
+    foundation(
+        "record-format",
+        "flips, truncations, swaps; the Python reader",
+        "100 % refused or read as named",
+    ),
+    foundation(
+        "get-current",
+        "get of 256 B, authorised, audited, current, flushed",
+        "at most 20 x raw AES-256-GCM, 200,000/s, 12 allocations",
+    ),
+    foundation("get-at-most", "get with AtMost(1 s) and a held log", "at most 8 x raw"),
+    foundation(
+        "put",
+        "durable put of 256 B",
+        "median at most 1.5 x bare insert, 64 tasks at least 8 x one, at most 2 syncs",
+    ),
+    foundation("decision", "decision at 1,000 rules", "at most 300 ns, no allocation"),
+    foundation("file-size", "database file at 100,000 secrets of 256 B", "at most 950 B a secret"),
+    foundation("start", "clean open beside Argon2id", "at most 5 ms of CPU, 3 syncs"),
+    foundation(
+        "memory",
+        "resident memory after 100,000 reads over 100,000 secrets",
+        "at most 25 MB",
+    ),
+    foundation(
+        "plaintext",
+        "plaintext left in memory after put, get, rewrap, drop",
+        "0 hits beside a planted control",
+    ),
+    foundation(
+        "words",
+        "a canary through every error, Debug, log and audit line",
+        "0 hits; deny and absent alike",
+    ),
+    foundation("directory", "names in the files of a store of 10,000 secrets", "0 hits"),
+    foundation(
+        "kill",
+        "kill -9 of a writing process",
+        "500 kills, no acknowledged write lost, nobody accused",
+    ),
+    foundation(
+        "cancel",
+        "every operation dropped at every await point",
+        "what was reported happened, the rest is settled",
+    ),
+    foundation(
+        "processes",
+        "4 processes, 1,000 increments each on one path",
+        "exact, no wait over 1 s",
+    ),
+    foundation(
+        "bad-input",
+        "malformed paths, policies, passphrases, files, modes",
+        "at least 80 typed errors, no panic, nothing changed",
+    ),
+    Bar {
+        part: FOUNDATION,
+        id: "fresh-clone",
+        what: "both README commands with an empty registry; crates of the facade; .ci/run",
+        reach: "both work; at most 115 crates; within 25 minutes",
+        measure: Measure::FreshClone,
+    },
+];

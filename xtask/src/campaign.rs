@@ -1,0 +1,98 @@
+//! Campaigns: what takes longer than the tests have. Each is a binary `campaign_<name>` of the
+//! package in `benches/`, short as it stands and long with `--full`.
+
+use std::time::UNIX_EPOCH;
+
+use crate::Outcome;
+use crate::bars::{BENCHES, binary, build};
+use crate::cargo::{binaries, metadata, succeeds};
+
+const PREFIX: &str = "campaign_";
+const USAGE: &str = "usage: cargo xtask campaign NAME [--full] [--seed N], or --list";
+
+/// Runs one, and prints the seed that repeats it.
+pub(crate) fn run(options: &[&str]) -> Outcome {
+    let known: Vec<String> = binaries(&metadata(&["--no-deps"])?, BENCHES)
+        .iter()
+        .filter_map(|name| name.strip_prefix(PREFIX))
+        .map(|name| name.replace('_', "-"))
+        .collect();
+    if options == ["--list"] {
+        known.iter().for_each(|name| println!("{name}"));
+        return Ok(true);
+    }
+    let asked = parse(options)?;
+    if !known.contains(&asked.name) {
+        return Err(format!("no such campaign: there are {known:?}"));
+    }
+    build()?;
+    let seed = asked.seed.unwrap_or_else(seed_of_now);
+    println!(
+        "==> campaign {} --seed {seed}{}",
+        asked.name,
+        if asked.full { " --full" } else { "" }
+    );
+    let mut command = binary(&format!("{PREFIX}{}", asked.name.replace('-', "_")))?;
+    command.args(["--seed", &seed.to_string()]);
+    if asked.full {
+        command.arg("--full");
+    }
+    succeeds(&mut command, &asked.name)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Asked {
+    name: String,
+    full: bool,
+    seed: Option<u64>,
+}
+
+fn parse(options: &[&str]) -> Result<Asked, String> {
+    let usage = || USAGE.to_owned();
+    let (name, mut rest) = options.split_first().ok_or_else(usage)?;
+    if name.starts_with("--") {
+        return Err(usage());
+    }
+    let mut asked = Asked { name: (*name).to_owned(), full: false, seed: None };
+    loop {
+        rest = match rest {
+            [] => return Ok(asked),
+            ["--full", rest @ ..] => {
+                asked.full = true;
+                rest
+            }
+            ["--seed", seed, rest @ ..] => {
+                asked.seed = Some(seed.parse().map_err(|_| usage())?);
+                rest
+            }
+            _ => return Err(usage()),
+        };
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a seed that differs from run to run")]
+fn seed_of_now() -> u64 {
+    std::time::SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |now| now.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_in_any_order() {
+        let all = Ok(Asked { name: "kill".into(), full: true, seed: Some(7) });
+        assert_eq!(parse(&["kill", "--full", "--seed", "7"]), all);
+        assert_eq!(parse(&["kill", "--seed", "7", "--full"]), all);
+        assert_eq!(parse(&["kill"]), Ok(Asked { name: "kill".into(), full: false, seed: None }));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for options in
+            [&[][..], &["--full"], &["kill", "--seed"], &["kill", "--seed", "x"], &["kill", "7"]]
+        {
+            assert!(parse(options).is_err(), "{options:?}");
+        }
+    }
+}
