@@ -1,0 +1,51 @@
+//! What ties a log to its store: the certificate of the log's key, and the signature that ends it.
+
+use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest as _, Sha256};
+use strongroom_core::{Digest, LogId, StoreId};
+
+/// The id of the store whose records are verified with this Ed25519 key.
+#[must_use]
+pub fn store_id(public_key: &[u8; 32]) -> StoreId {
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(b"strongroom/store-id/v1\0")
+        .chain_update(public_key)
+        .finalize()
+        .into();
+    let mut id = [0; 16];
+    id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    StoreId::from_bytes(id)
+}
+
+/// What the store's identity key signs to certify a log's own key:
+/// `"strongroom/log-certificate/v1" 00 ‖ store id ‖ log id ‖ key`.
+#[must_use]
+pub fn certificate_message(store: StoreId, log: LogId, key: &[u8; 32]) -> Vec<u8> {
+    let mut message = b"strongroom/log-certificate/v1\0".to_vec();
+    message.extend_from_slice(store.as_bytes());
+    message.extend_from_slice(log.as_bytes());
+    message.extend_from_slice(key);
+    message
+}
+
+/// The name of a log: `strongroom/<store id>/<log id>`.
+#[must_use]
+pub fn origin(store: StoreId, log: LogId) -> String {
+    format!("strongroom/{store}/{log}")
+}
+
+/// What a log's own key signs at its end:
+/// `"strongroom/log-close/v1" 00 ‖ origin ‖ 00 ‖ size u64 ‖ root`.
+pub(crate) fn close_message(origin: &str, size: u64, root: Digest) -> Vec<u8> {
+    let mut message = b"strongroom/log-close/v1\0".to_vec();
+    message.extend_from_slice(origin.as_bytes());
+    message.push(0);
+    message.extend_from_slice(&size.to_be_bytes());
+    message.extend_from_slice(root.as_bytes());
+    message
+}
+
+pub(crate) fn verifies(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    VerifyingKey::from_bytes(key)
+        .is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
+}

@@ -1,0 +1,187 @@
+//! Logs that their writers left open: found, locked, and read to their end.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use strongroom_core::{
+    AuditError, DeadLog, Key, LogId, OpenIntent, Outcome, Receipt, StoreIdentity,
+};
+
+use crate::certificate::{certificate_message, store_id, verifies};
+use crate::dir::{LogFile, file_name, first_line, last_line, lock};
+use crate::line::{Line, NameToken, OpenLine};
+use crate::medium::failed;
+use crate::read::{MAX_LINE_BYTES, read_line};
+use crate::tree::MerkleTree;
+
+/// Dead logs with the locks on them.
+pub(crate) struct Dead {
+    pub(crate) logs: Vec<DeadLog>,
+    pub(crate) locks: HashMap<LogId, File>,
+}
+
+/// Finds, locks and reads the logs that nobody closed, settled, or writes to.
+pub(crate) fn claim(files: &[LogFile], identity: &dyn StoreIdentity) -> Result<Dead, AuditError> {
+    let mut locks = HashMap::new();
+    let mut logs = Vec::new();
+    let mut settled = HashSet::new();
+    for file in files.iter().filter(|file| !file.settled) {
+        let Some(handle) = lock_if_dead(file)? else { continue };
+        // What is settled now must not vanish in a power cut later.
+        handle.sync_data().map_err(|error| failed("a dead log cannot be synced", error))?;
+        logs.push(read(file, &handle, identity, &mut settled)?);
+        locks.insert(file.log, handle);
+    }
+    for dead in &mut logs {
+        dead.open.retain(|intent| !settled.contains(&intent.receipt));
+    }
+    Ok(Dead { logs, locks })
+}
+
+/// The store that a log says it belongs to. Its certificate must agree.
+pub(crate) fn owner(path: &Path) -> Result<Option<OpenLine>, AuditError> {
+    let Some(line) = first_line(path)? else { return Ok(None) };
+    let Line::Open(open) = read_line(&line).map_err(|error| at(path, 1, error))? else {
+        return Err(malformed(path, 1, "a log begins with another line"));
+    };
+    let message = certificate_message(open.store, open.log, &open.log_key);
+    if store_id(&open.store_key) != open.store
+        || !verifies(&open.store_key, &message, &open.certificate)
+    {
+        return Err(malformed(path, 1, "its certificate does not hold"));
+    }
+    Ok(Some(open))
+}
+
+fn lock_if_dead(file: &LogFile) -> Result<Option<File>, AuditError> {
+    let unreadable = |error| failed("a log cannot be read: check its permissions", error);
+    let handle = File::open(&file.path).map_err(unreadable)?;
+    if is_ended(&handle).map_err(unreadable)? || !lock(&handle)? {
+        return Ok(None);
+    }
+    // Its writer may have ended it between the look and the lock.
+    Ok((!is_ended(&handle).map_err(unreadable)?).then_some(handle))
+}
+
+fn is_ended(file: &File) -> std::io::Result<bool> {
+    let last = last_line(file)?;
+    Ok(last.is_some_and(|line| matches!(read_line(&line), Ok(Line::Close(_)))))
+}
+
+struct Found {
+    intent: OpenIntent,
+    name: Option<NameToken>,
+}
+
+fn read(
+    file: &LogFile,
+    handle: &File,
+    identity: &dyn StoreIdentity,
+    settled: &mut HashSet<Receipt>,
+) -> Result<DeadLog, AuditError> {
+    let path = &file.path;
+    match owner(path)? {
+        Some(open) if open.store != identity.store() => {
+            return Err(AuditError::OtherStore { expected: identity.store(), found: open.store });
+        }
+        Some(open) if open.log == file.log => {}
+        _ => return Err(malformed(path, 1, "it is not the log that its file is named after")),
+    }
+    let mut lines = Lines::new(handle);
+    let mut tree = MerkleTree::new();
+    let mut names: HashMap<NameToken, Vec<u8>> = HashMap::new();
+    let mut intents = Vec::new();
+    while let Some(bytes) =
+        lines.next().map_err(|error| failed("a log cannot be read to its end", error))?
+    {
+        let receipt = Receipt { log: file.log, index: tree.size() };
+        let line = read_line(bytes).map_err(|error| at(path, tree.size() + 1, error))?;
+        tree.push(bytes);
+        match line {
+            Line::Name(name) => {
+                names.insert(name.token, name.sealed.into_owned());
+            }
+            // A writer that says `unknown` of its own intent leaves it to the next opener; of
+            // another log's, that is the last word.
+            Line::Outcome(line) if line.outcome != Outcome::Unknown || line.log != file.log => {
+                settled.insert(Receipt { log: line.log, index: line.intent });
+            }
+            Line::Intent(line) => intents.push(Found {
+                name: line.target.name(),
+                intent: OpenIntent {
+                    receipt,
+                    kind: line.kind,
+                    key: Key::new(line.key.into_owned()),
+                    seq: line.seq,
+                    write: line.write,
+                    target: "/".to_owned(),
+                },
+            }),
+            _ => {}
+        }
+    }
+    let open = intents
+        .into_iter()
+        .filter(|found| !settled.contains(&found.intent.receipt))
+        .map(|Found { mut intent, name }| {
+            if let Some(name) = name {
+                let line = intent.receipt.index + 1;
+                let sealed = names
+                    .get(&name)
+                    .ok_or_else(|| malformed(path, line, "no line before it tells its name"))?;
+                intent.target = identity
+                    .decrypt_name(file.log, sealed)
+                    .map_err(|_| malformed(path, line, "the name of its target does not open"))?;
+            }
+            Ok(intent)
+        })
+        .collect::<Result<_, AuditError>>()?;
+    Ok(DeadLog { log: file.log, size: tree.size(), root: tree.root(), open })
+}
+
+/// The whole lines of a file from its beginning; what follows the last line end is ignored.
+pub(crate) struct Lines<R> {
+    reader: BufReader<R>,
+    line: Vec<u8>,
+}
+
+impl<R: Read> Lines<R> {
+    pub(crate) fn new(reader: R) -> Self {
+        Self { reader: BufReader::with_capacity(64 * 1024, reader), line: Vec::new() }
+    }
+
+    /// The next line, without its line end.
+    pub(crate) fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
+        self.line.clear();
+        // One byte more than a line can have, so that a longer one is seen to be too long.
+        let limit = MAX_LINE_BYTES as u64 + 2;
+        self.reader.by_ref().take(limit).read_until(b'\n', &mut self.line)?;
+        if self.line.last() == Some(&b'\n') {
+            self.line.pop();
+            return Ok(Some(&self.line));
+        }
+        // An overlong line is handed out, to be refused; an unended one is not there.
+        Ok((self.line.len() as u64 >= limit).then_some(&self.line))
+    }
+
+    /// Whether bytes without a line end were left behind the last line.
+    pub(crate) fn has_torn_end(&self) -> bool {
+        !self.line.is_empty()
+    }
+}
+
+pub(crate) fn malformed(path: &Path, line: u64, detail: &str) -> AuditError {
+    AuditError::Malformed { file: file_name(path).into(), line, detail: detail.into() }
+}
+
+/// Names the place in an error of the strict reader.
+pub(crate) fn at(path: &Path, line: u64, error: AuditError) -> AuditError {
+    match error {
+        AuditError::Malformed { detail, .. } => {
+            AuditError::Malformed { file: file_name(path).into(), line, detail }
+        }
+        other => other,
+    }
+}

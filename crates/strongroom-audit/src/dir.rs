@@ -1,0 +1,232 @@
+//! The directory of the logs: what is in it, and how its files are made.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use strongroom_core::{AuditError, LogId, Receipt, StoreIdentity};
+
+use crate::medium::failed;
+use crate::read::MAX_LINE_BYTES;
+use crate::writer::LineWriter;
+
+const LOG: &str = "jsonl";
+const SETTLED: &str = "settled";
+const DRAFT: &str = "draft";
+
+/// A log of the directory.
+#[derive(Debug, Clone)]
+pub(crate) struct LogFile {
+    pub(crate) log: LogId,
+    pub(crate) path: PathBuf,
+    /// A marker says that another log has settled it. A hint, which `verify` does not trust.
+    pub(crate) settled: bool,
+}
+
+/// The logs, by id. None where there is no directory.
+pub(crate) fn logs(dir: &Path) -> Result<Vec<LogFile>, AuditError> {
+    let (mut logs, mut settled) = (Vec::new(), Vec::new());
+    for path in entries(dir)? {
+        let Some(log) = log_of(&path) else { continue };
+        match path.extension().and_then(|text| text.to_str()) {
+            Some(LOG) => logs.push(LogFile { log, path, settled: false }),
+            Some(SETTLED) => settled.push(log),
+            _ => {}
+        }
+    }
+    settled.sort_unstable();
+    logs.sort_unstable_by_key(|file| file.log);
+    for file in &mut logs {
+        file.settled = settled.binary_search(&file.log).is_ok();
+    }
+    Ok(logs)
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
+    let unreadable =
+        |error| failed("its directory cannot be read: check path and permissions", error);
+    match std::fs::read_dir(dir) {
+        Ok(entries) => entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .map_err(unreadable),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+fn log_of(path: &Path) -> Option<LogId> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// The file's name without the directory, for messages and backups.
+pub(crate) fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Makes the directory where it is missing, readable by the owner alone from the start.
+pub(crate) fn create_dir(dir: &Path) -> Result<(), AuditError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+        failed("its directory cannot be made: check the path and its permissions", error)
+    })
+}
+
+/// Makes the file of a new log. It appears under its name with its first line on the medium, and
+/// locked: no crash leaves a log without one, and no other opener can take it for a dead one.
+pub(crate) fn create_log(
+    dir: &Path,
+    identity: &Arc<dyn StoreIdentity>,
+) -> Result<(File, LineWriter), AuditError> {
+    let cannot = |error| failed("its file cannot be made: check the directory", error);
+    loop {
+        let mut writer = LineWriter::begin(Arc::clone(identity))?;
+        let draft = dir.join(format!("{}.{DRAFT}", writer.log()));
+        let mut file = new_file(&draft).map_err(cannot)?;
+        // Another opener that clears drafts away may come between making and locking.
+        if !lock(&file)? || file.metadata().map_err(cannot)?.nlink() == 0 {
+            continue;
+        }
+        let made = file
+            .write_all(writer.pending())
+            .and_then(|()| file.sync_data())
+            .and_then(|()| std::fs::rename(&draft, dir.join(format!("{}.{LOG}", writer.log()))))
+            .and_then(|()| File::open(dir)?.sync_all());
+        if let Err(error) = made {
+            let _ = std::fs::remove_file(&draft);
+            return Err(cannot(error));
+        }
+        writer.written();
+        return Ok((file, writer));
+    }
+}
+
+/// Removes what a crash left of logs that never began.
+pub(crate) fn clear_drafts(dir: &Path) -> Result<(), AuditError> {
+    for path in entries(dir)? {
+        let is_draft =
+            path.extension().is_some_and(|text| text == DRAFT) && log_of(&path).is_some();
+        if let Some(file) = is_draft.then(|| File::open(&path).ok()).flatten()
+            && lock(&file)?
+        {
+            // Whoever else removes it does what is wanted.
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+    Ok(())
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Whether the lock could be had. It is held as long as the file is open.
+pub(crate) fn lock(file: &File) -> Result<bool, AuditError> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => {
+            Err(failed("its file cannot be locked: use a local file system", error))
+        }
+    }
+}
+
+/// The first line, without its line end; `None` where the file has no whole line.
+pub(crate) fn first_line(path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
+    let mut start = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_LINE_BYTES as u64 + 1).read_to_end_of_line(&mut start))
+        .map_err(|error| failed("a file cannot be read: check its permissions", error))?;
+    Ok((start.pop() == Some(b'\n')).then_some(start))
+}
+
+trait ReadLine {
+    fn read_to_end_of_line(self, into: &mut Vec<u8>) -> io::Result<()>;
+}
+
+impl<R: Read> ReadLine for R {
+    fn read_to_end_of_line(self, into: &mut Vec<u8>) -> io::Result<()> {
+        let mut reader = io::BufReader::with_capacity(1024, self);
+        io::BufRead::read_until(&mut reader, b'\n', into).map(drop)
+    }
+}
+
+/// The last whole line, found from the end so that the length of the log does not matter.
+pub(crate) fn last_line(file: &File) -> io::Result<Option<Vec<u8>>> {
+    let length = file.metadata()?.len();
+    let mut window: u64 = 1024;
+    loop {
+        let start = length.saturating_sub(window);
+        let size = usize::try_from(length - start).unwrap_or(usize::MAX);
+        let mut tail = vec![0; size];
+        file.read_exact_at(&mut tail, start)?;
+        let whole = tail.iter().rposition(|byte| *byte == b'\n');
+        let line = whole.and_then(|end| {
+            let before = tail.get(..end)?;
+            match before.iter().rposition(|byte| *byte == b'\n') {
+                Some(begin) => before.get(begin + 1..),
+                None if start == 0 => Some(before),
+                None => None,
+            }
+        });
+        if line.is_some() || start == 0 || window > 2 * MAX_LINE_BYTES as u64 {
+            return Ok(line.map(<[u8]>::to_vec));
+        }
+        window *= 4;
+    }
+}
+
+/// Leaves the hint that a log has been settled, and where.
+pub(crate) fn mark_settled(dir: &Path, log: LogId, by: Receipt) -> io::Result<()> {
+    let path = dir.join(format!("{log}.{SETTLED}"));
+    match new_file(&path) {
+        Ok(mut file) => writeln!(file, "{by}"),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The files of a backup: name and length of each log and marker.
+pub(crate) fn files(dir: &Path) -> Result<Vec<(String, u64)>, AuditError> {
+    let mut files = Vec::new();
+    for path in entries(dir)? {
+        let is_ours = path.extension().is_some_and(|text| text == LOG || text == SETTLED);
+        if is_ours && log_of(&path).is_some() {
+            let length = std::fs::metadata(&path)
+                .map_err(|error| failed("a file cannot be read: check its permissions", error))?
+                .len();
+            files.push((file_name(&path), length));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// Copies the first `length` bytes into a new file.
+pub(crate) fn copy(from: &Path, to: &Path, length: u64) -> io::Result<()> {
+    let mut target = new_file(to)?;
+    let copied = io::copy(&mut File::open(from)?.take(length), &mut target)?;
+    if copied < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    target.sync_all()
+}
+
+/// What of the directory others than its owner may do, in words.
+pub(crate) fn loose_modes(dir: &Path) -> Vec<String> {
+    let mut paths = entries(dir).unwrap_or_default();
+    paths.insert(0, dir.to_path_buf());
+    paths
+        .into_iter()
+        .filter_map(|path| {
+            let mode = std::fs::metadata(&path).ok()?.permissions().mode() & 0o7777;
+            (mode & 0o077 != 0).then(|| {
+                format!(
+                    "{} has mode {mode:04o}, so others than its owner may use it: chmod go= it",
+                    path.display()
+                )
+            })
+        })
+        .collect()
+}

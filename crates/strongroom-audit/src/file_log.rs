@@ -1,0 +1,342 @@
+//! The log as a directory of files: the sink that a host uses unless it has one of its own.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use strongroom_core::{
+    Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, LogCut, LogId, Receipt,
+    StoreId, StoreIdentity, async_trait,
+};
+
+use crate::medium::{Medium, failed};
+use crate::reader::DirReader;
+use crate::sync::{Reached, Syncer, broken};
+use crate::writer::LineWriter;
+use crate::{dead, dir};
+
+/// Held records are flushed once they are this many bytes.
+const MAX_HELD_BYTES: usize = 64 * 1024;
+
+/// A directory of logs, one file an open of the store, with one writer each.
+///
+/// ```
+/// use strongroom_audit::FileLog;
+/// let log = FileLog::open("room/audit")?; // touches nothing until the store is opened
+/// # Ok::<(), strongroom_core::AuditError>(())
+/// ```
+///
+/// # Durability
+/// `Held` records are in this object's memory, up to 64 KiB; `Flushed` ones were given to the
+/// kernel by one `write`; `Synced` ones wait for an `fdatasync`, which all share that wait at the
+/// time. It runs on one thread that starts with the first wait and is joined on close and drop.
+///
+/// A disk that is full refuses records and takes them again once there is room. A sync that
+/// fails ends the log for good, since nobody can tell then what the medium holds.
+///
+/// # Drop
+/// Without [`close`](AuditSink::close) the log counts as dead, and the next opener settles it.
+#[derive(Debug)]
+pub struct FileLog {
+    dir: PathBuf,
+    inline: bool,
+    current: Mutex<Option<OpenLog>>,
+    reader: DirReader,
+}
+
+/// The log that this open of the store writes.
+#[derive(Debug)]
+struct OpenLog {
+    writer: LineWriter,
+    medium: Arc<dyn Medium>,
+    syncer: Arc<Syncer>,
+    file: String,
+    /// Bytes of the file that are whole lines and count.
+    length: u64,
+    /// A write failed, and what it left could not be cut off yet.
+    torn: bool,
+    /// Dead logs, locked until they are settled.
+    dead: HashMap<LogId, File>,
+}
+
+impl FileLog {
+    /// The logs in this directory. Nothing is read or made before the store is opened.
+    ///
+    /// # Errors
+    /// `Unavailable` where the path is empty or names a file.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, AuditError> {
+        Self::with(dir.as_ref(), false)
+    }
+
+    /// The same without a thread: syncs run in place, and whoever waits for one blocks its
+    /// executor meanwhile. For tools.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_inline(dir: impl AsRef<Path>) -> Result<Self, AuditError> {
+        Self::with(dir.as_ref(), true)
+    }
+
+    fn with(dir: &Path, inline: bool) -> Result<Self, AuditError> {
+        if dir.as_os_str().is_empty() {
+            return Err(AuditError::unavailable("its path is empty: name a directory"));
+        }
+        if dir.exists() && !dir.is_dir() {
+            return Err(AuditError::unavailable("its path names a file: name a directory"));
+        }
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            inline,
+            current: Mutex::new(None),
+            reader: DirReader::new(dir),
+        })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What others than the owner may do with the directory and its files, a sentence each.
+    /// Empty where all is private, or nothing there.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        dir::loose_modes(&self.dir)
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, Option<OpenLog>>, AuditError> {
+        // A panic under the lock may have left half a record: nothing may follow it.
+        self.current.lock().map_err(|_| {
+            AuditError::unavailable("a thread panicked while it wrote: open the store again")
+        })
+    }
+
+    fn begin(&self, identity: &Arc<dyn StoreIdentity>) -> Result<Attached, AuditError> {
+        dir::create_dir(&self.dir)?;
+        if let Some(found) = self.find_owner()?
+            && found != identity.store()
+        {
+            return Err(AuditError::OtherStore { expected: identity.store(), found });
+        }
+        dir::clear_drafts(&self.dir)?;
+        let dead = dead::claim(&dir::logs(&self.dir)?, &**identity)?;
+        let (file, writer) = dir::create_log(&self.dir, identity)?;
+        let length =
+            file.metadata().map_err(|error| failed("its file cannot be read", error))?.len();
+        let attached = Attached { log: writer.log(), dead: dead.logs };
+        let open = OpenLog::new(writer, Arc::new(file), self.inline, length, dead.locks);
+        *self.lock()? = Some(open);
+        Ok(attached)
+    }
+
+    fn find_owner(&self) -> Result<Option<StoreId>, AuditError> {
+        for file in dir::logs(&self.dir)? {
+            if let Some(open) = dead::owner(&file.path)? {
+                return Ok(Some(open.store));
+            }
+        }
+        Ok(None)
+    }
+
+    fn append_now(
+        &self,
+        records: &[AuditRecord],
+        at_least: Durability,
+    ) -> Result<(Vec<Receipt>, Option<Reached>), AuditError> {
+        let mut current = self.lock()?;
+        let open = current.as_mut().ok_or(AuditError::Closed)?;
+        let receipts = open.append(records, at_least)?;
+        let wait = (at_least == Durability::Synced).then(|| open.syncer.reach(open.writer.size()));
+        Ok((receipts, wait))
+    }
+
+    /// Lets go of the dead logs that these records settle.
+    fn settle(&self, records: &[AuditRecord], receipts: &[Receipt]) -> Result<(), AuditError> {
+        let mut current = self.lock()?;
+        for (record, receipt) in records.iter().zip(receipts) {
+            if let AuditRecord::Closed(closed) = record {
+                // A hint: where it cannot be left, the next opener settles the log once more.
+                let _ = dir::mark_settled(&self.dir, closed.log, *receipt);
+                if let Some(open) = current.as_mut() {
+                    open.dead.remove(&closed.log);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), AuditError> {
+        self.lock()?.as_mut().map_or(Ok(()), OpenLog::flush)
+    }
+}
+
+#[async_trait]
+impl AuditSink for FileLog {
+    async fn owner(&self) -> Result<Option<StoreId>, AuditError> {
+        self.find_owner()
+    }
+
+    async fn attach(&self, store: Arc<dyn StoreIdentity>) -> Result<Attached, AuditError> {
+        self.close().await?;
+        self.begin(&store)
+    }
+
+    async fn append(
+        &self,
+        records: &[AuditRecord],
+        at_least: Durability,
+    ) -> Result<Vec<Receipt>, AuditError> {
+        let settles = records.iter().any(|record| matches!(record, AuditRecord::Closed(_)));
+        // The marker of a settled log must not outlive the record in a power cut.
+        let at_least = if settles { Durability::Synced } else { at_least };
+        let (receipts, wait) = self.append_now(records, at_least)?;
+        if let Some(wait) = wait {
+            wait.await?;
+        }
+        if settles {
+            self.settle(records, &receipts)?;
+        }
+        Ok(receipts)
+    }
+
+    async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError> {
+        let wait = {
+            let mut current = self.lock()?;
+            let open = current
+                .as_mut()
+                .filter(|open| open.writer.log() == up_to.log)
+                .ok_or(AuditError::Closed)?;
+            open.flush()?;
+            open.syncer.reach(up_to.index.saturating_add(1).min(open.writer.size()))
+        };
+        wait.await
+    }
+
+    async fn close(&self) -> Result<(), AuditError> {
+        let Some(mut open) = self.lock()?.take() else { return Ok(()) };
+        // Dropped at the end whatever happens: then the file is let go of, and the thread ends.
+        open.end()?;
+        let wait = open.syncer.reach(open.writer.size());
+        wait.await
+    }
+
+    fn cut(&self) -> Result<LogCut, AuditError> {
+        let mut current = self.lock()?;
+        let mut files = dir::files(&self.dir)?;
+        if let Some(open) = current.as_mut() {
+            open.flush()?;
+            for (_, length) in files.iter_mut().filter(|(name, _)| *name == open.file) {
+                *length = open.length;
+            }
+        }
+        Ok(LogCut { files })
+    }
+
+    async fn backup(&self, dir: &Path, cut: &LogCut) -> Result<(), AuditError> {
+        let cannot = |error| failed("its files cannot be copied: check the target", error);
+        for (name, length) in &cut.files {
+            let plain = Path::new(name);
+            if plain.file_name().is_none_or(|file| file != plain.as_os_str()) {
+                return Err(AuditError::unavailable("the cut names a file of another directory"));
+            }
+            dir::copy(&self.dir.join(plain), &dir.join(plain), *length).map_err(cannot)?;
+        }
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(cannot)
+    }
+
+    fn reader(&self) -> Option<&dyn AuditReader> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl AuditReader for FileLog {
+    async fn read(
+        &self,
+        after: Option<&Receipt>,
+        limit: NonZeroU32,
+    ) -> Result<Vec<(Receipt, Vec<u8>)>, AuditError> {
+        self.flush()?;
+        self.reader.read(after, limit)
+    }
+}
+
+impl OpenLog {
+    fn new(
+        writer: LineWriter,
+        medium: Arc<dyn Medium>,
+        inline: bool,
+        length: u64,
+        dead: HashMap<LogId, File>,
+    ) -> Self {
+        Self {
+            syncer: Syncer::new(Arc::clone(&medium), inline, writer.size()),
+            file: format!("{}.jsonl", writer.log()),
+            writer,
+            medium,
+            length,
+            torn: false,
+            dead,
+        }
+    }
+
+    fn append(
+        &mut self,
+        records: &[AuditRecord],
+        at_least: Durability,
+    ) -> Result<Vec<Receipt>, AuditError> {
+        let receipts = self.writer.append(records)?;
+        let flushes = at_least > Durability::Held || self.writer.pending().len() > MAX_HELD_BYTES;
+        if flushes && let Err(error) = self.flush() {
+            self.writer.rollback();
+            return Err(error);
+        }
+        Ok(receipts)
+    }
+
+    fn end(&mut self) -> Result<(), AuditError> {
+        self.writer.end();
+        self.flush()
+    }
+
+    /// Gives all pending lines to the kernel by one write, or none of them.
+    fn flush(&mut self) -> Result<(), AuditError> {
+        if self.syncer.has_failed() {
+            return Err(broken());
+        }
+        if self.torn {
+            self.medium
+                .cut(self.length)
+                .map_err(|error| failed("a write that failed cannot be cut off", error))?;
+            self.torn = false;
+        }
+        let pending = self.writer.pending();
+        if pending.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.medium.write_at(pending, self.length) {
+            // What is left of the failed write must not become part of the next line.
+            self.torn = self.medium.cut(self.length).is_err();
+            return Err(failed("its file cannot be written: check the disk", error));
+        }
+        self.length += pending.len() as u64;
+        self.writer.written();
+        self.syncer.has_written(self.writer.size());
+        Ok(())
+    }
+}
+
+impl Drop for OpenLog {
+    fn drop(&mut self) {
+        // Held records are given to the kernel where that is possible; they had no promise.
+        let _ = self.flush();
+        self.syncer.stop();
+    }
+}
+
+#[cfg(test)]
+#[path = "file_log_tests.rs"]
+mod tests;

@@ -1,0 +1,362 @@
+//! Turns records into lines, without any I/O: what every sink of this format shares.
+
+use std::borrow::Cow;
+use std::fmt::{self, Debug, Write as _};
+use std::sync::Arc;
+
+use ed25519_dalek::{Signer, SigningKey};
+use strongroom_core::{
+    AuditError, AuditRecord, Claim, ClosedRecord, DecisionRecord, Digest, EntropyError,
+    IntentRecord, LogId, OutcomeRecord, Principal, Receipt, StoreIdentity, Target,
+};
+use zeroize::Zeroizing;
+
+use crate::certificate::{close_message, origin};
+use crate::line::{
+    CloseLine, ClosedLine, DecisionLine, HeadLine, IntentLine, Line, NameClass, NameLine,
+    NameToken, OpenLine, OutcomeLine, TargetLine,
+};
+use crate::names::Names;
+use crate::tree::MerkleTree;
+
+/// The longest name that a record takes, in bytes: a reason, a claim, an explanation.
+pub const MAX_NAME_BYTES: usize = 16 * 1024;
+/// The longest request id, in bytes.
+pub const MAX_REQUEST_ID_BYTES: usize = 1024;
+/// The most roles and claims of one record, each.
+const MAX_NAMES: usize = 1000;
+
+/// The lines of one log as they come into being. It draws the log's id and key when it
+/// [begins](Self::begin), and the key never leaves it.
+///
+/// A sink takes what is [`pending`](Self::pending), writes it, and says so by
+/// [`written`](Self::written); where it cannot, it undoes the last `append` by
+/// [`rollback`](Self::rollback). Appending costs no allocation beyond the receipts.
+pub struct LineWriter {
+    identity: Arc<dyn StoreIdentity>,
+    log: LogId,
+    origin: String,
+    signer: SigningKey,
+    tree: MerkleTree,
+    buffer: Vec<u8>,
+    names: Names,
+    before: Before,
+    roles: Vec<NameToken>,
+    claims: Vec<NameToken>,
+    text: String,
+}
+
+/// The state before the last `append`.
+#[derive(Debug, Default)]
+struct Before {
+    tree: MerkleTree,
+    buffer: usize,
+}
+
+impl Debug for LineWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LineWriter")
+            .field("origin", &self.origin)
+            .field("size", &self.tree.size())
+            .field("pending", &self.buffer.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl LineWriter {
+    /// Begins a log of its own; its first line is then pending.
+    ///
+    /// # Errors
+    /// `Entropy` where there is no randomness for its id and key.
+    pub fn begin(identity: Arc<dyn StoreIdentity>) -> Result<Self, AuditError> {
+        let mut id = [0; 8];
+        identity.random(&mut id)?;
+        let mut seed = Zeroizing::new([0; 32]);
+        identity.random(seed.as_mut())?;
+        let (log, store) = (LogId::from_bytes(id), identity.store());
+        let signer = SigningKey::from_bytes(&seed);
+        let log_key = signer.verifying_key().to_bytes();
+        let open = OpenLine {
+            store,
+            log,
+            store_key: identity.public_key(),
+            log_key,
+            certificate: identity.certify(log, &log_key),
+            at: identity.now(),
+        };
+        let mut writer = Self {
+            identity,
+            log,
+            origin: origin(store, log),
+            signer,
+            tree: MerkleTree::new(),
+            buffer: Vec::new(),
+            names: Names::new(),
+            before: Before::default(),
+            roles: Vec::new(),
+            claims: Vec::new(),
+            text: String::new(),
+        };
+        writer.push(&Line::Open(open));
+        Ok(writer)
+    }
+
+    /// Which log.
+    #[must_use]
+    pub const fn log(&self) -> LogId {
+        self.log
+    }
+
+    /// The number of lines, pending ones included.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// The root of the Merkle tree over them.
+    #[must_use]
+    pub fn root(&self) -> Digest {
+        self.tree.root()
+    }
+
+    /// The lines that are not yet with the sink, each with its line end.
+    #[must_use]
+    pub fn pending(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// What was pending is with the sink now, for good.
+    pub fn written(&mut self) {
+        self.buffer.clear();
+        self.mark();
+    }
+
+    /// Appends the lines of these records, all or none. The receipts are those of the records;
+    /// the lines that tell names have indices of their own.
+    ///
+    /// # Errors
+    /// `Entropy` where a name cannot be encrypted; `Unavailable` where a text is too long.
+    pub fn append(&mut self, records: &[AuditRecord]) -> Result<Vec<Receipt>, AuditError> {
+        self.mark();
+        let mut receipts = Vec::with_capacity(records.len());
+        for record in records {
+            match self.record(record) {
+                Ok(index) => receipts.push(Receipt { log: self.log, index }),
+                Err(error) => {
+                    self.rollback();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(receipts)
+    }
+
+    /// Undoes the last `append`, as long as nothing was [`written`](Self::written) since.
+    pub fn rollback(&mut self) {
+        self.buffer.truncate(self.before.buffer);
+        self.tree.copy_from(&self.before.tree);
+        self.names.rollback();
+    }
+
+    /// Appends the last line: size and root before it, signed by the log's own key.
+    pub fn end(&mut self) {
+        self.mark();
+        let (size, root) = (self.tree.size(), self.tree.root());
+        let signature = self.signer.sign(&close_message(&self.origin, size, root)).to_bytes();
+        let at = self.identity.now();
+        self.push(&Line::Close(CloseLine { at, size, root, signature }));
+    }
+
+    fn mark(&mut self) {
+        self.before.buffer = self.buffer.len();
+        self.before.tree.copy_from(&self.tree);
+        self.names.mark();
+    }
+
+    fn push(&mut self, line: &Line<'_>) -> u64 {
+        let (index, start) = (self.tree.size(), self.buffer.len());
+        line.encode(&mut self.buffer);
+        self.tree.push(self.buffer.get(start..).unwrap_or_default());
+        self.buffer.push(b'\n');
+        index
+    }
+
+    fn record(&mut self, record: &AuditRecord) -> Result<u64, AuditError> {
+        match record {
+            AuditRecord::Decision(decision) => self.decision(decision),
+            AuditRecord::Intent(intent) => self.intent(intent),
+            AuditRecord::Outcome(OutcomeRecord { at, intent, outcome }) => {
+                Ok(self.push(&Line::Outcome(OutcomeLine {
+                    at: *at,
+                    log: intent.log,
+                    intent: intent.index,
+                    outcome: *outcome,
+                })))
+            }
+            AuditRecord::Closed(ClosedRecord { at, log, size, root }) => Ok(self
+                .push(&Line::Closed(ClosedLine { at: *at, log: *log, size: *size, root: *root }))),
+        }
+    }
+
+    fn decision(&mut self, record: &DecisionRecord) -> Result<u64, AuditError> {
+        let principal = record.principal.as_ref();
+        let id = self.optional(NameClass::Principal, principal.map(Principal::id))?;
+        self.roles_and_claims(principal)?;
+        let target = self.target(&record.target)?;
+        let rule = self.optional(NameClass::Rule, record.explanation.rule().map(AsRef::as_ref))?;
+        let explanation =
+            self.optional(NameClass::Explanation, record.explanation.reason().map(AsRef::as_ref))?;
+        let reason = self.optional(NameClass::Reason, record.context.reason.as_deref())?;
+        let source = match record.context.source {
+            None => None,
+            Some(source) => {
+                let mut text = std::mem::take(&mut self.text);
+                text.clear();
+                // Writing into memory cannot fail.
+                let _ = write!(text, "{source}");
+                let token = self.name(NameClass::Source, &text);
+                self.text = text;
+                Some(token?)
+            }
+        };
+        let request = record.context.request_id.as_deref();
+        if request.is_some_and(|request| request.len() > MAX_REQUEST_ID_BYTES) {
+            return Err(AuditError::unavailable(
+                "a request id has at most 1,024 bytes: shorten it",
+            ));
+        }
+        let roles = std::mem::take(&mut self.roles);
+        let claims = std::mem::take(&mut self.claims);
+        let loaded = record.loaded.as_ref();
+        let line = Line::Decision(DecisionLine {
+            at: record.at,
+            principal: id,
+            roles: Cow::Borrowed(&roles),
+            claims: Cow::Borrowed(&claims),
+            authenticated_at: principal.and_then(Principal::authentication_time),
+            strength: principal.and_then(Principal::strength),
+            action: record.action,
+            target,
+            effect: record.effect,
+            rule,
+            explanation,
+            request: request.map(Cow::Borrowed),
+            source,
+            reason,
+            key: loaded.map(|loaded| Cow::Borrowed(loaded.key.as_bytes())),
+            head: loaded.and_then(|loaded| loaded.head).map(|head| HeadLine {
+                seq: head.seq,
+                digest: head.digest,
+                version: head.version.map(strongroom_core::Version::number),
+            }),
+        });
+        let index = self.push(&line);
+        self.roles = roles;
+        self.claims = claims;
+        Ok(index)
+    }
+
+    fn roles_and_claims(&mut self, principal: Option<&Principal>) -> Result<(), AuditError> {
+        self.roles.clear();
+        self.claims.clear();
+        let Some(principal) = principal else { return Ok(()) };
+        for role in principal.roles() {
+            let token = self.name(NameClass::Role, role)?;
+            self.roles.push(token);
+        }
+        let mut text = std::mem::take(&mut self.text);
+        let told = principal.claims().iter().try_for_each(|(name, claim)| {
+            let items: &[Arc<str>] = match claim {
+                Claim::List(items) => items,
+                _ => &[],
+            };
+            let single = match claim {
+                Claim::Text(value) => Some(format_args_into(&mut text, name, value)),
+                Claim::Integer(value) => Some(format_args_into(&mut text, name, value)),
+                Claim::Flag(value) => Some(format_args_into(&mut text, name, value)),
+                _ => None,
+            };
+            if single.is_some() {
+                let token = self.name(NameClass::Claim, &text)?;
+                self.claims.push(token);
+            }
+            items.iter().try_for_each(|item| {
+                format_args_into(&mut text, name, item);
+                let token = self.name(NameClass::Claim, &text)?;
+                self.claims.push(token);
+                Ok(())
+            })
+        });
+        self.text = text;
+        if self.roles.len() > MAX_NAMES || self.claims.len() > MAX_NAMES {
+            return Err(AuditError::unavailable(
+                "a principal has at most 1,000 roles and 1,000 claims: assert fewer",
+            ));
+        }
+        told
+    }
+
+    fn intent(&mut self, record: &IntentRecord) -> Result<u64, AuditError> {
+        let target = self.target(&record.target)?;
+        let line = Line::Intent(IntentLine {
+            at: record.at,
+            decision: record.decision,
+            kind: record.kind,
+            key: Cow::Borrowed(record.key.as_bytes()),
+            seq: record.seq,
+            prev: record.prev,
+            prev_log: record.prev_log,
+            next: record.next,
+            write: record.write,
+            target,
+            erases: Cow::Borrowed(&record.erases),
+        });
+        Ok(self.push(&line))
+    }
+
+    fn target(&mut self, target: &Target) -> Result<TargetLine, AuditError> {
+        if matches!(target, Target::Store) {
+            return Ok(TargetLine::Store);
+        }
+        let name = self.name(NameClass::Path, target.as_str())?;
+        Ok(match target {
+            Target::Namespace(_) => TargetLine::Namespace(name),
+            Target::Prefix(_) => TargetLine::Prefix(name),
+            Target::Version(secret) => TargetLine::Version(name, secret.which()),
+            _ => TargetLine::Secret(name),
+        })
+    }
+
+    fn optional(
+        &mut self,
+        class: NameClass,
+        text: Option<&str>,
+    ) -> Result<Option<NameToken>, AuditError> {
+        text.map(|text| self.name(class, text)).transpose()
+    }
+
+    /// The token of a name, with the line that tells it where this is its first use.
+    fn name(&mut self, class: NameClass, text: &str) -> Result<NameToken, AuditError> {
+        if text.len() > MAX_NAME_BYTES {
+            return Err(AuditError::unavailable(
+                "a name, reason or claim has at most 16,384 bytes: shorten it",
+            ));
+        }
+        let token = self.names.token(&*self.identity, class, text);
+        if self.names.is_first_use(token) {
+            let sealed = self.seal(text)?;
+            self.push(&Line::Name(NameLine { token, class, sealed: Cow::Owned(sealed) }));
+        }
+        Ok(token)
+    }
+
+    fn seal(&self, text: &str) -> Result<Vec<u8>, EntropyError> {
+        self.identity.encrypt_name(self.log, text)
+    }
+}
+
+fn format_args_into(text: &mut String, name: &str, value: &(impl fmt::Display + ?Sized)) {
+    text.clear();
+    // Writing into memory cannot fail.
+    let _ = write!(text, "{name}={value}");
+}

@@ -1,0 +1,326 @@
+//! What the directory sink does on a real file system.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "tests fail by panicking"
+)]
+#![expect(dead_code, reason = "the helpers are shared by several test programs")]
+#![expect(unreachable_pub, reason = "the helpers are a module of each test program")]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use common::*;
+use futures_executor::block_on;
+use strongroom_audit::{FileLog, Line, read_line};
+use strongroom_core::{
+    Attached, AuditError, AuditRecord, AuditSink, Durability, LogId, Outcome, StoreIdentity,
+};
+
+fn attach(dir: &Path, identity: &Arc<FakeIdentity>) -> (FileLog, Attached) {
+    let log = FileLog::open(dir).unwrap();
+    let identity: Arc<dyn StoreIdentity> = Arc::clone(identity) as _;
+    let attached = block_on(log.attach(identity)).unwrap();
+    (log, attached)
+}
+
+fn file_of(dir: &Path, log: LogId) -> PathBuf {
+    dir.join(format!("{log}.jsonl"))
+}
+
+/// A log with a decision, an intent that is open and one that is done; not closed.
+fn die(dir: &Path, identity: &Arc<FakeIdentity>) -> LogId {
+    let (log, attached) = attach(dir, identity);
+    let decision =
+        block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Flushed)).unwrap()[0];
+    let done = write_of(attached.log, decision.index, "prod/db", 1, "", "one");
+    let open = write_of(attached.log, decision.index, "prod/db", 2, "one", "two");
+    let receipts = block_on(log.append(&[done, open], Durability::Flushed)).unwrap();
+    block_on(log.append(&[outcome_of(receipts[0], Outcome::Done)], Durability::Flushed)).unwrap();
+    attached.log
+}
+
+#[test]
+fn opening_touches_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("a/audit");
+    let log = FileLog::open(&dir).unwrap();
+    assert_eq!(block_on(log.owner()).unwrap(), None);
+    assert!(!scratch.path().join("a").exists());
+    assert!(matches!(block_on(log.append(&[], Durability::Held)), Err(AuditError::Closed)));
+    block_on(log.close()).unwrap();
+    assert!(FileLog::open("").is_err());
+    let file = scratch.path().join("file");
+    fs::write(&file, "x").unwrap();
+    assert!(FileLog::open(&file).is_err());
+}
+
+#[test]
+fn files_are_private_from_the_first_instant_and_looser_modes_are_reported() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("room/audit");
+    let identity = FakeIdentity::new(1);
+    let (log, attached) = attach(&dir, &identity);
+    for (path, mode) in [(dir.clone(), 0o700), (file_of(&dir, attached.log), 0o600)] {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o7777, mode);
+    }
+    assert!(log.warnings().is_empty());
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    let warnings = log.warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("0755"), "{warnings:?}");
+}
+
+#[test]
+fn records_are_read_back_in_order_whatever_the_page() {
+    let scratch = tempfile::tempdir().unwrap();
+    let identity = FakeIdentity::new(1);
+    for _ in 0..3 {
+        let (log, _) = attach(scratch.path(), &identity);
+        for seq in 0..7 {
+            block_on(log.append(&[read_of("a", "prod/db", seq)], Durability::Held)).unwrap();
+        }
+        block_on(log.close()).unwrap();
+        block_on(log.close()).unwrap();
+    }
+    let (log, _) = attach(scratch.path(), &identity);
+    let whole = all_lines(log.reader().unwrap(), 1000);
+    assert_eq!(whole.len(), 3 * (1 + 4 + 7 + 1) + 1);
+    assert!(whole.is_sorted_by_key(|(receipt, _)| *receipt));
+    for page in 1..15 {
+        assert_eq!(all_lines(log.reader().unwrap(), page), whole);
+    }
+    // A place that no page ended at.
+    let after = whole[20].0;
+    let rest = block_on(log.reader().unwrap().read(Some(&after), 5.try_into().unwrap())).unwrap();
+    assert_eq!(rest, whole[21..26]);
+}
+
+#[test]
+fn a_dead_log_is_settled_once() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (dir, identity) = (scratch.path(), FakeIdentity::new(1));
+    let first = die(dir, &identity);
+    let (log, attached) = attach(dir, &identity);
+    let [dead] = &attached.dead[..] else { panic!("{:?}", attached.dead) };
+    assert_eq!((dead.log, dead.open.len()), (first, 1));
+    assert_eq!((dead.open[0].seq, dead.open[0].target.as_str()), (2, "prod/db"));
+    assert_eq!(dead.open[0].key, head_key("prod/db"));
+
+    // As long as it is not settled, no other opener gets it.
+    let (other, others) = attach(dir, &identity);
+    assert!(others.dead.is_empty());
+    block_on(other.close()).unwrap();
+
+    let outcome = outcome_of(dead.open[0].receipt, Outcome::Lost);
+    block_on(log.append(&[outcome, closed(dead)], Durability::Flushed)).unwrap();
+    assert!(dir.join(format!("{first}.settled")).exists());
+    let (again, agains) = attach(dir, &identity);
+    assert!(agains.dead.is_empty());
+    block_on(again.close()).unwrap();
+    block_on(log.close()).unwrap();
+}
+
+#[test]
+fn a_settler_that_dies_leaves_the_rest_to_the_next() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (dir, identity) = (scratch.path(), FakeIdentity::new(1));
+    let first = die(dir, &identity);
+    let (log, attached) = attach(dir, &identity);
+    let outcome = outcome_of(attached.dead[0].open[0].receipt, Outcome::Done);
+    block_on(log.append(&[outcome], Durability::Synced)).unwrap();
+    drop(log);
+    let (_log, second) = attach(dir, &identity);
+    assert_eq!(second.dead.len(), 2);
+    assert!(second.dead.iter().any(|dead| dead.log == first));
+    assert!(second.dead.iter().all(|dead| dead.open.is_empty()));
+}
+
+#[test]
+fn what_its_own_writer_called_unknown_is_open_and_what_a_settler_did_is_not() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (dir, identity) = (scratch.path(), FakeIdentity::new(1));
+    let (log, attached) = attach(dir, &identity);
+    let intent = write_of(attached.log, 0, "prod/db", 1, "", "one");
+    let receipt = block_on(log.append(&[intent], Durability::Flushed)).unwrap()[0];
+    block_on(log.append(&[outcome_of(receipt, Outcome::Unknown)], Durability::Flushed)).unwrap();
+    drop(log);
+    let (log, attached) = attach(dir, &identity);
+    assert_eq!(attached.dead[0].open.len(), 1);
+    block_on(log.append(&[outcome_of(receipt, Outcome::Unknown)], Durability::Flushed)).unwrap();
+    drop(log);
+    let (_log, attached) = attach(dir, &identity);
+    assert!(attached.dead.iter().all(|dead| dead.open.is_empty()));
+}
+
+#[test]
+fn a_live_log_is_not_taken_for_a_dead_one() {
+    let scratch = tempfile::tempdir().unwrap();
+    let identity = FakeIdentity::new(1);
+    let (one, _) = attach(scratch.path(), &identity);
+    let (two, attached) = attach(scratch.path(), &identity);
+    assert!(attached.dead.is_empty());
+    for log in [&one, &two] {
+        block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Synced)).unwrap();
+        block_on(log.close()).unwrap();
+    }
+    let (_three, attached) = attach(scratch.path(), &identity);
+    assert!(attached.dead.is_empty());
+}
+
+#[test]
+fn another_store_is_refused_and_nothing_is_changed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (FakeIdentity::new(1), FakeIdentity::new(2));
+    let (log, _) = attach(scratch.path(), &ours);
+    block_on(log.close()).unwrap();
+    let other = FileLog::open(scratch.path()).unwrap();
+    assert_eq!(block_on(other.owner()).unwrap(), Some(ours.store()));
+    let identity: Arc<dyn StoreIdentity> = theirs;
+    assert!(matches!(
+        block_on(other.attach(identity)),
+        Err(AuditError::OtherStore { found, .. }) if found == ours.store()
+    ));
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn attaching_again_closes_the_earlier_log() {
+    let scratch = tempfile::tempdir().unwrap();
+    let identity = FakeIdentity::new(1);
+    let (log, first) = attach(scratch.path(), &identity);
+    block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Held)).unwrap();
+    let second = block_on(log.attach(Arc::clone(&identity) as _)).unwrap();
+    assert_ne!(first.log, second.log);
+    assert!(second.dead.is_empty());
+    let text = fs::read(file_of(scratch.path(), first.log)).unwrap();
+    let last = text.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap();
+    assert!(matches!(read_line(last).unwrap(), Line::Close(_)));
+}
+
+#[test]
+fn a_tail_torn_at_any_byte_is_cut_and_the_log_settled() {
+    let scratch = tempfile::tempdir().unwrap();
+    let identity = FakeIdentity::new(1);
+    let source = scratch.path().join("source");
+    let log = die(&source, &identity);
+    let whole = fs::read(file_of(&source, log)).unwrap();
+    let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for length in (first..=whole.len()).step_by(3).chain([whole.len() - 1]) {
+        let dir = scratch.path().join(length.to_string());
+        fs::create_dir(&dir).unwrap();
+        fs::write(file_of(&dir, log), &whole[..length]).unwrap();
+        let lines = whole[..length].iter().filter(|byte| **byte == b'\n').count();
+        let sink = FileLog::open_inline(&dir).unwrap();
+        let attached = block_on(sink.attach(Arc::clone(&identity) as _)).unwrap();
+        assert_eq!(attached.dead[0].size, lines as u64, "cut at {length}");
+        block_on(sink.append(&[closed(&attached.dead[0])], Durability::Flushed)).unwrap();
+        block_on(sink.close()).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
+
+#[test]
+fn an_edited_dead_log_is_refused_by_line() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (dir, identity) = (scratch.path(), FakeIdentity::new(1));
+    let log = die(dir, &identity);
+    let file = file_of(dir, log);
+    let text = fs::read_to_string(&file).unwrap().replacen("\"allow\"", "\"Allow\"", 1);
+    fs::write(&file, text).unwrap();
+    let sink = FileLog::open(dir).unwrap();
+    match block_on(sink.attach(identity)) {
+        Err(AuditError::Malformed { file, line, .. }) => {
+            assert_eq!(&*file, format!("{log}.jsonl"));
+            assert!(line > 1);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn drafts_of_a_crash_are_cleared_and_other_files_are_left_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path();
+    fs::write(dir.join("0011223344556677.draft"), "{\"t\"").unwrap();
+    fs::write(dir.join("notes.txt"), "mine").unwrap();
+    let (_log, _) = attach(dir, &FakeIdentity::new(1));
+    assert!(!dir.join("0011223344556677.draft").exists());
+    assert!(dir.join("notes.txt").exists());
+}
+
+#[test]
+fn a_backup_has_what_was_recorded_before_the_cut_and_no_more() {
+    let scratch = tempfile::tempdir().unwrap();
+    let identity = FakeIdentity::new(1);
+    let dir = scratch.path().join("audit");
+    let (log, attached) = attach(&dir, &identity);
+    block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Held)).unwrap();
+    let cut = log.cut().unwrap();
+    block_on(log.append(&[read_of("b", "prod/db", 2)], Durability::Synced)).unwrap();
+    let copy = scratch.path().join("copy");
+    fs::create_dir(&copy).unwrap();
+    block_on(log.backup(&copy, &cut)).unwrap();
+    let (all, copied) = (
+        fs::read(file_of(&dir, attached.log)).unwrap(),
+        fs::read(file_of(&copy, attached.log)).unwrap(),
+    );
+    assert!(copied.len() < all.len() && all.starts_with(&copied) && copied.ends_with(b"\n"));
+    assert!(copied.windows(5).any(|text| text == b"req-1"));
+    assert_eq!(
+        fs::metadata(file_of(&copy, attached.log)).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    // The copy is a log whose writer is gone.
+    let (_other, attached) = attach(&copy, &identity);
+    assert_eq!(attached.dead.len(), 1);
+}
+
+#[test]
+fn no_name_is_in_the_files() {
+    let scratch = tempfile::tempdir().unwrap();
+    let identity = FakeIdentity::new(1);
+    let (log, attached) = attach(scratch.path(), &identity);
+    let mut record = read_of("billing-canary", "prod/canary", 1);
+    if let AuditRecord::Decision(decision) = &mut record {
+        decision.context = decision
+            .context
+            .clone()
+            .with_reason("canary reason")
+            .with_source("10.99.98.97".parse().unwrap());
+        decision.principal = decision
+            .principal
+            .clone()
+            .map(|p| p.with_claim("tenant", "canary").with_role("canary-role"));
+        decision.explanation = explanation("canary-rule");
+    }
+    block_on(log.append(&[record], Durability::Flushed)).unwrap();
+    block_on(log.close()).unwrap();
+    let text = fs::read_to_string(file_of(scratch.path(), attached.log)).unwrap();
+    for name in ["canary", "billing", "prod", "tenant", "10.99"] {
+        assert!(!text.contains(name), "{name}");
+    }
+    assert!(text.contains("req-1"), "the request id is the one clear name");
+}
+
+#[test]
+fn sixty_four_tasks_on_one_thread_all_get_their_sync() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (log, _) = attach(scratch.path(), &FakeIdentity::new(1));
+    let tasks = (0..64).map(|task| {
+        let log = &log;
+        async move {
+            for seq in 0..10 {
+                let record = read_of("a", "prod/db", task * 10 + seq);
+                log.append(&[record], Durability::Synced).await.unwrap();
+            }
+        }
+    });
+    block_on(futures_util::future::join_all(tasks));
+    assert_eq!(all_lines(log.reader().unwrap(), 100).len(), 1 + 4 + 640);
+}
