@@ -33,8 +33,12 @@ impl Hasher for FastHasher {
         self.add(byte.into());
     }
 
-    fn write_u32(&mut self, word: u32) {
-        self.add(word.into());
+    fn write_u64(&mut self, word: u64) {
+        self.add(word);
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.add(word as u64);
     }
 
     fn finish(&self) -> u64 {

@@ -17,9 +17,9 @@ const ROOT: u32 = 0;
 #[derive(Debug)]
 pub(crate) struct PatternTree {
     /// Each text that is a literal segment somewhere, so that a path's segments are hashed once.
-    literals: FastMap<Box<str>, u32>,
-    /// From a node by a literal segment.
-    edges: FastMap<(u32, u32), u32>,
+    literals: FastMap<Box<[u8]>, u32>,
+    /// From a node by a literal segment, as [`edge`] joins them.
+    edges: FastMap<u64, u32>,
     nodes: Vec<Node>,
     claims: Vec<Arc<str>>,
     /// The rules about `/`.
@@ -33,6 +33,7 @@ struct Node {
     rest: Option<u32>,
     claims: Vec<(u32, u32)>,
     affixes: Vec<Affixes>,
+    /// Whether anything can follow.
     inner: bool,
     ends: Ends,
 }
@@ -42,17 +43,21 @@ struct Node {
 struct Affixes {
     prefix_len: usize,
     suffix_len: usize,
-    nodes: FastMap<Box<str>, FastMap<Box<str>, u32>>,
+    by_prefix: FastMap<Box<[u8]>, BySuffix>,
 }
 
+/// The affix patterns of one beginning.
+#[derive(Debug, Default)]
+struct BySuffix(FastMap<Box<[u8]>, u32>);
+
 impl Affixes {
-    fn find(&self, segment: &str) -> Option<u32> {
+    fn find(&self, segment: &[u8]) -> Option<u32> {
         let suffix_at = segment.len().checked_sub(self.suffix_len)?;
         if self.prefix_len > suffix_at {
             return None;
         }
-        let by_suffix = self.nodes.get(segment.get(..self.prefix_len)?)?;
-        by_suffix.get(segment.get(suffix_at..)?).copied()
+        let by_suffix = self.by_prefix.get(segment.get(..self.prefix_len)?)?;
+        by_suffix.0.get(segment.get(suffix_at..)?).copied()
     }
 }
 
@@ -130,7 +135,8 @@ pub(crate) enum ClaimSegment {
 
 #[derive(Clone, Copy)]
 struct Segment<'a> {
-    text: &'a str,
+    /// Bytes, since a path is ASCII and they can be cut anywhere.
+    text: &'a [u8],
     literal: Option<u32>,
 }
 
@@ -182,9 +188,11 @@ impl PatternTree {
         if matches!(target, Target::Store) {
             return found(&self.store, Truth::True);
         }
-        let mut segments = [Segment { text: "", literal: None }; MAX_SEGMENTS];
+        let mut segments = [Segment { text: b"", literal: None }; MAX_SEGMENTS];
         let mut count = 0;
-        for (slot, text) in segments.iter_mut().zip(target.as_str().split('/')) {
+        for (slot, text) in
+            segments.iter_mut().zip(target.as_str().as_bytes().split(|&byte| byte == b'/'))
+        {
             *slot = Segment { text, literal: self.literals.get(text).copied() };
             count += 1;
         }
@@ -215,8 +223,11 @@ impl PatternTree {
         let Some((segment, tail)) = segments.split_first() else {
             return found(&node.ends, so_far);
         };
+        if !node.inner {
+            return;
+        }
         if let Some(literal) = segment.literal
-            && let Some(&child) = self.edges.get(&(at, literal))
+            && let Some(&child) = self.edges.get(&edge(at, literal))
         {
             self.walk(child, tail, claims, so_far, found);
         }
@@ -228,7 +239,7 @@ impl PatternTree {
         }
         for &(claim, child) in &node.claims {
             let equal = match claims.get(claim as usize) {
-                Some(ClaimSegment::Segment(text)) => Truth::from(**text == *segment.text),
+                Some(ClaimSegment::Segment(text)) => Truth::from(text.as_bytes() == segment.text),
                 Some(ClaimSegment::Unknown) | None => Truth::Unknown,
             };
             let matches = so_far.and(equal);
@@ -246,15 +257,15 @@ impl PatternTree {
         node.inner = true;
         let child = match segment {
             SegmentPattern::Literal(text) => {
-                let literal = match self.literals.get(text) {
+                let literal = match self.literals.get(text.as_bytes()) {
                     Some(&literal) => literal,
                     None => {
                         let literal = index(self.literals.len());
-                        self.literals.insert(text.clone(), literal);
+                        self.literals.insert(text.as_bytes().into(), literal);
                         literal
                     }
                 };
-                *self.edges.entry((at, literal)).or_insert(fresh)
+                *self.edges.entry(edge(at, literal)).or_insert(fresh)
             }
             SegmentPattern::Any => *node.any.get_or_insert(fresh),
             SegmentPattern::Rest => *node.rest.get_or_insert(fresh),
@@ -279,19 +290,19 @@ impl PatternTree {
                 let position =
                     node.affixes.iter().position(|a| (a.prefix_len, a.suffix_len) == shape);
                 let shape = match position.and_then(|position| node.affixes.get_mut(position)) {
-                    Some(affixes) => &mut affixes.nodes,
+                    Some(affixes) => &mut affixes.by_prefix,
                     None => {
                         let (prefix_len, suffix_len) = shape;
-                        let nodes = FastMap::default();
-                        node.affixes.push(Affixes { prefix_len, suffix_len, nodes });
+                        let by_prefix = FastMap::default();
+                        node.affixes.push(Affixes { prefix_len, suffix_len, by_prefix });
                         match node.affixes.last_mut() {
-                            Some(affixes) => &mut affixes.nodes,
+                            Some(affixes) => &mut affixes.by_prefix,
                             None => return at,
                         }
                     }
                 };
-                let by_suffix = shape.entry(prefix.clone()).or_default();
-                *by_suffix.entry(suffix.clone()).or_insert(fresh)
+                let by_suffix = shape.entry(prefix.as_bytes().into()).or_default();
+                *by_suffix.0.entry(suffix.as_bytes().into()).or_insert(fresh)
             }
         };
         if child == fresh {
@@ -299,6 +310,10 @@ impl PatternTree {
         }
         child
     }
+}
+
+fn edge(node: u32, literal: u32) -> u64 {
+    u64::from(node) << 32 | u64::from(literal)
 }
 
 fn index(count: usize) -> u32 {
