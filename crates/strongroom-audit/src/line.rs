@@ -263,7 +263,7 @@ pub struct CloseLine {
     pub size: u64,
     /// The root over them.
     pub root: Digest,
-    /// The log key's signature over origin, size and root.
+    /// The log key's signature over origin, time, size and root.
     pub signature: [u8; 64],
 }
 

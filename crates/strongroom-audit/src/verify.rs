@@ -1,1 +1,477 @@
-//! placeholder
+//! Holds stored records and the logs against one another, without a key and without I/O.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use strongroom_core::{
+    AuditError, Digest, Effect, Key, LogId, Outcome, Receipt, RecordKind, StoreId,
+};
+
+use crate::certificate::{certificate_message, close_message, origin, store_id, verifies};
+use crate::dead::Lines;
+use crate::dir::logs;
+use crate::line::{CloseLine, IntentLine, Line, OpenLine};
+use crate::medium::failed;
+use crate::read::read_line;
+use crate::report::{Counts, Finding, Report, Verdict};
+use crate::tree::MerkleTree;
+
+mod history;
+
+use history::{Histories, Intent};
+
+/// Verifies the logs of a store, and what is stored by them. It does no I/O and knows no key.
+///
+/// Feed all [lines](Self::line) of all logs, say where each log [ends](Self::end_of_log), feed the
+/// [stored](Self::stored) heads, namespace records and the keyring, then [finish](Self::finish).
+///
+/// Of a store that is written to meanwhile, feed the logs, read the storage and feed it, call
+/// [`storage_was_read`](Self::storage_was_read), and feed the lines that came since: they explain
+/// what is stored, but do not make it old. Name the logs whose writers [live](Self::lives).
+///
+/// Only evidence accuses. A writer that died without a last line may have lost lines in a power
+/// cut; what that can explain is a [`Gap`](Verdict::Gap).
+///
+/// ```
+/// use strongroom_audit::Verifier;
+/// let report = Verifier::new(None).finish();
+/// assert!(!report.accuses());
+/// ```
+#[derive(Debug)]
+pub struct Verifier {
+    expected: Option<StoreId>,
+    logs: BTreeMap<LogId, LogState>,
+    histories: Histories,
+    outcomes: HashMap<Receipt, Told>,
+    closed: Vec<Closed>,
+    stored: HashMap<Key, Stored>,
+    late: bool,
+    findings: Vec<Finding>,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct LogState {
+    tree: MerkleTree,
+    open: Option<OpenLine>,
+    kinds: Vec<u8>,
+    /// Its writer ended it, and the signature holds.
+    is_ended: bool,
+    /// Its writer lives.
+    is_live: bool,
+    /// Something about its lines has been found already.
+    is_bad: bool,
+}
+
+/// What the verifier keeps of a line's kind, to check references to it.
+const OTHER: u8 = 0;
+/// A decision that allows.
+const DECISION: u8 = 1;
+const INTENT: u8 = 2;
+
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    outcome: Outcome,
+    late: bool,
+}
+
+#[derive(Debug)]
+struct Closed {
+    by: Receipt,
+    log: LogId,
+    size: u64,
+    root: Digest,
+}
+
+#[derive(Debug)]
+struct Stored {
+    digest: Digest,
+    log: Option<LogId>,
+}
+
+impl Verifier {
+    /// Begins. With an expected store, logs of any other one are found.
+    #[must_use]
+    pub fn new(expected: Option<StoreId>) -> Self {
+        Self {
+            expected,
+            logs: BTreeMap::new(),
+            histories: Histories::default(),
+            outcomes: HashMap::new(),
+            closed: Vec::new(),
+            stored: HashMap::new(),
+            late: false,
+            findings: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes the next line of a log, without its line end. Lines of different logs may alternate.
+    pub fn line(&mut self, log: LogId, line: &[u8]) {
+        self.counts.lines += 1;
+        let index = self.logs.entry(log).or_default().tree.size();
+        let read = read_line(line);
+        let problem = match &read {
+            Ok(line) => self.check(log, index, line).err(),
+            Err(AuditError::Malformed { detail, .. }) => Some(format!("the line is bad: {detail}")),
+            Err(_) => Some("the line cannot be read".to_owned()),
+        };
+        let kind = match &read {
+            Ok(Line::Decision(line)) if line.effect == Effect::Allow => DECISION,
+            Ok(Line::Intent(_)) => INTENT,
+            _ => OTHER,
+        };
+        let state = self.logs.entry(log).or_default();
+        state.tree.push(line);
+        state.kinds.push(kind);
+        if let Some(problem) = problem {
+            state.is_bad = true;
+            self.findings.push(Finding::new(Verdict::LogAltered, problem).of_log(log, Some(index)));
+        }
+    }
+
+    /// Says that the writer of a log lives and has flushed it, so that no line is missing.
+    pub fn lives(&mut self, log: LogId) {
+        self.logs.entry(log).or_default().is_live = true;
+    }
+
+    /// Says that a log has no more lines. Bytes without a line end behind the last line are what
+    /// a crash leaves; behind a log that its writer ended they are not.
+    pub fn end_of_log(&mut self, log: LogId, torn_bytes: bool) {
+        let state = self.logs.entry(log).or_default();
+        let size = state.tree.size();
+        let problem = if size == 0 {
+            Some((Verdict::LogLostItsTail, "it has no line, and none is made without one"))
+        } else if state.is_ended && torn_bytes {
+            Some((Verdict::LogAltered, "bytes follow its last line"))
+        } else {
+            None
+        };
+        if let Some((verdict, detail)) = problem {
+            state.is_bad = true;
+            self.findings.push(Finding::new(verdict, detail).of_log(log, Some(size)));
+        }
+    }
+
+    /// Says that all that is stored was fed: what is absent now is missed, and lines that are fed
+    /// from now on were perhaps written after the storage was read. Not called, and nothing
+    /// [stored](Self::stored), the logs are verified alone.
+    pub fn storage_was_read(&mut self) {
+        self.late = true;
+    }
+
+    /// Takes a stored record. Keys that hold no head, namespace record or keyring are left out,
+    /// since intents name no other.
+    pub fn stored(&mut self, key: &Key, record: &[u8]) {
+        self.stored_by(key, record, None);
+    }
+
+    /// The same, with the log that the record names as its writer's, where there are keys to read
+    /// it: then only that log can excuse a record that no intent names.
+    pub fn stored_by(&mut self, key: &Key, record: &[u8], log: Option<LogId>) {
+        if !matches!(key.as_bytes().first(), Some(1..=3)) {
+            return;
+        }
+        self.counts.stored += 1;
+        let digest = Digest::from_bytes(Sha256::digest(record).into());
+        self.stored.insert(key.clone(), Stored { digest, log });
+    }
+
+    /// Joins all that was fed.
+    #[must_use]
+    pub fn finish(mut self) -> Report {
+        self.counts.logs = self.logs.len() as u64;
+        self.join_closed();
+        self.join_outcomes();
+        self.report_gaps();
+        self.histories.resolve(&self.outcomes_by_receipt());
+        self.judge_histories();
+        self.judge_stored();
+        if self.late || !self.stored.is_empty() {
+            self.judge_absent();
+        }
+        Report { findings: self.findings, counts: self.counts }
+    }
+
+    /// Checks a line against what came before it in its log.
+    fn check(&mut self, log: LogId, index: u64, line: &Line<'_>) -> Result<(), String> {
+        let late = self.late;
+        let state = self.logs.entry(log).or_default();
+        if state.is_ended {
+            return Err("it follows the last line of a log that its writer ended".to_owned());
+        }
+        if (index == 0) != matches!(line, Line::Open(_)) {
+            return Err("the first line of a log, and no other, says which log it is".to_owned());
+        }
+        match line {
+            Line::Open(open) => {
+                let message = certificate_message(open.store, open.log, &open.log_key);
+                let fits = store_id(&open.store_key) == open.store
+                    && verifies(&open.store_key, &message, &open.certificate);
+                let problem = if open.log != log {
+                    Some("it is another log than its file is named after")
+                } else if !fits {
+                    Some("the certificate of its key does not hold")
+                } else if self.expected.is_some_and(|store| store != open.store) {
+                    Some("it is a log of another store")
+                } else {
+                    None
+                };
+                state.open = Some(open.clone());
+                problem.map_or(Ok(()), |problem| Err(problem.to_owned()))
+            }
+            Line::Close(close) => {
+                state.is_ended = ends(state, close);
+                if state.is_ended {
+                    Ok(())
+                } else {
+                    Err("size, root or signature of its end do not hold".to_owned())
+                }
+            }
+            Line::Decision(_) => {
+                self.counts.decisions += 1;
+                Ok(())
+            }
+            Line::Intent(intent) => {
+                self.counts.intents += 1;
+                let allowed = kind_at(state, intent.decision) == Some(DECISION);
+                self.take_intent(Receipt { log, index }, intent, late);
+                // The first record of a store is written before anybody could be asked.
+                if allowed || intent.kind == RecordKind::Keyring {
+                    Ok(())
+                } else {
+                    Err("it names no decision before it that allows it".to_owned())
+                }
+            }
+            Line::Outcome(line) => {
+                let intent = Receipt { log: line.log, index: line.intent };
+                let own = line.log == log;
+                let known = !own || kind_at(state, line.intent) == Some(INTENT);
+                self.take_outcome(intent, line.outcome, late);
+                if known { Ok(()) } else { Err("it names no intent before it".to_owned()) }
+            }
+            Line::Closed(line) => {
+                let by = Receipt { log, index };
+                self.closed.push(Closed { by, log: line.log, size: line.size, root: line.root });
+                if line.log == log { Err("a log cannot settle itself".to_owned()) } else { Ok(()) }
+            }
+            Line::Name(_) => Ok(()),
+        }
+    }
+
+    fn take_intent(&mut self, receipt: Receipt, line: &IntentLine<'_>, late: bool) {
+        self.histories.push(
+            Key::new(line.key.as_ref()),
+            Intent {
+                receipt,
+                seq: line.seq,
+                prev: line.prev,
+                prev_log: line.prev_log,
+                next: line.next,
+                late,
+                outcome: None,
+            },
+            &line.erases,
+        );
+    }
+
+    /// Several may tell: `done` is proof, `lost` is next to it, `unknown` says nothing.
+    fn take_outcome(&mut self, intent: Receipt, outcome: Outcome, late: bool) {
+        let rank = |outcome| match outcome {
+            Outcome::Unknown => 0,
+            Outcome::Lost => 1,
+            Outcome::Done => 2,
+        };
+        let told = self.outcomes.entry(intent).or_insert(Told { outcome, late });
+        if rank(outcome) > rank(told.outcome) {
+            *told = Told { outcome, late };
+        }
+    }
+
+    fn outcomes_by_receipt(&self) -> HashMap<Receipt, (Outcome, bool)> {
+        self.outcomes.iter().map(|(at, told)| (*at, (told.outcome, told.late))).collect()
+    }
+
+    /// What others said a log was when they settled it, against what it is.
+    fn join_closed(&mut self) {
+        for closed in &self.closed {
+            let state = self.logs.get(&closed.log);
+            let size = state.map_or(0, |state| state.tree.size());
+            let verdict = if size < closed.size {
+                Verdict::LogLostItsTail
+            } else if size > closed.size
+                || state.is_some_and(|state| state.tree.root() != closed.root)
+            {
+                Verdict::LogAltered
+            } else {
+                continue;
+            };
+            if let Some(state) = self.logs.get_mut(&closed.log) {
+                state.is_bad = true;
+            }
+            let detail = format!(
+                "it had {} lines when {} settled it, and has {size}",
+                closed.size, closed.by
+            );
+            self.findings.push(
+                Finding::new(verdict, detail).of_log(closed.log, Some(size)).digests(
+                    Some(closed.root),
+                    self.logs.get(&closed.log).map(|state| state.tree.root()),
+                ),
+            );
+        }
+    }
+
+    /// An outcome of an intent that its log does not have.
+    fn join_outcomes(&mut self) {
+        let mut lost: BTreeMap<LogId, u64> = BTreeMap::new();
+        for receipt in self.outcomes.keys() {
+            if let Some(state) = self.logs.get(&receipt.log)
+                && !state.is_bad
+                && kind_at(state, receipt.index) != Some(INTENT)
+            {
+                let first = lost.entry(receipt.log).or_insert(receipt.index);
+                *first = (*first).min(receipt.index);
+            }
+        }
+        for (log, index) in lost {
+            let Some(state) = self.logs.get_mut(&log) else { continue };
+            state.is_bad = true;
+            let verdict = if index >= state.tree.size() {
+                Verdict::LogLostItsTail
+            } else {
+                Verdict::LogAltered
+            };
+            self.findings.push(
+                Finding::new(
+                    verdict,
+                    "another log tells the outcome of an intent that is not there",
+                )
+                .of_log(log, Some(index)),
+            );
+        }
+    }
+
+    /// Logs that nobody ended or settled.
+    fn report_gaps(&mut self) {
+        for (log, state) in &self.logs {
+            let is_settled = self.closed.iter().any(|closed| closed.log == *log);
+            if !state.is_ended && !is_settled && !state.is_bad && !state.is_live {
+                self.findings.push(
+                    Finding::new(Verdict::Gap, "its writer did not end it, and nobody settled it")
+                        .of_log(*log, Some(state.tree.size())),
+                );
+            }
+        }
+    }
+
+    /// Whether lines of this log may be missing without anybody's fault: its writer did not end
+    /// it, or it is kept elsewhere.
+    fn may_lack_lines(&self, log: LogId) -> bool {
+        self.logs.get(&log).is_none_or(|state| !state.is_ended && !state.is_live)
+    }
+
+    fn any_may_lack_lines(&self) -> bool {
+        self.logs.is_empty()
+            || self.logs.keys().any(|log| self.may_lack_lines(*log))
+            || self.histories.prev_logs().any(|log| self.may_lack_lines(log))
+    }
+
+    /// Two histories of one key, told by the logs alone.
+    fn judge_histories(&mut self) {
+        for (key, fork) in self.histories.forks() {
+            self.findings.push(
+                Finding::new(Verdict::Forked, fork.detail)
+                    .of_key(key.clone())
+                    .of_log(fork.at.log, Some(fork.at.index))
+                    .at_seq(fork.seq)
+                    .digests(Some(fork.expected), Some(fork.found)),
+            );
+        }
+    }
+
+    fn judge_stored(&mut self) {
+        let any_gap = self.any_may_lack_lines();
+        let mut findings = Vec::new();
+        let mut current = 0;
+        for (key, stored) in &self.stored {
+            let gap = stored.log.map_or(any_gap, |log| self.may_lack_lines(log));
+            match self.histories.judge(key, stored.digest, gap) {
+                None => current += 1,
+                Some(finding) => findings.push(finding.of_key(key.clone())),
+            }
+        }
+        findings.sort_by(|a, b| a.key.cmp(&b.key));
+        self.counts.current = current;
+        self.findings.append(&mut findings);
+    }
+
+    fn judge_absent(&mut self) {
+        let mut findings = Vec::new();
+        for (key, done) in self.histories.last_done() {
+            if !self.stored.contains_key(key) && !self.histories.is_erased(key) {
+                findings.push(
+                    Finding::new(Verdict::Dropped, "it was written, and is not stored")
+                        .of_key(key.clone())
+                        .of_log(done.receipt.log, Some(done.receipt.index))
+                        .at_seq(done.seq)
+                        .digests(Some(done.next), None),
+                );
+            }
+        }
+        findings.sort_by(|a, b| a.key.cmp(&b.key));
+        self.findings.append(&mut findings);
+    }
+}
+
+fn kind_at(state: &LogState, index: u64) -> Option<u8> {
+    state.kinds.get(usize::try_from(index).ok()?).copied()
+}
+
+fn ends(state: &LogState, close: &CloseLine) -> bool {
+    let Some(open) = &state.open else { return false };
+    let message = close_message(&origin(open.store, open.log), close.at, close.size, close.root);
+    close.size == state.tree.size()
+        && close.root == state.tree.root()
+        && verifies(&open.log_key, &message, &close.signature)
+}
+
+/// Verifies the logs of a directory against all that is stored, offline. Take both from one
+/// backup, or from a store that nobody has open.
+///
+/// # Errors
+/// Where a file cannot be read. What a file holds is never an error, but a finding.
+pub fn verify_dir(
+    dir: impl AsRef<Path>,
+    expected: Option<StoreId>,
+    stored: impl IntoIterator<Item = (Key, Vec<u8>)>,
+) -> Result<Report, AuditError> {
+    let mut verifier = read_dir(dir.as_ref(), expected)?;
+    for (key, record) in stored {
+        verifier.stored(&key, &record);
+    }
+    verifier.storage_was_read();
+    Ok(verifier.finish())
+}
+
+/// Verifies the logs of a directory alone.
+///
+/// # Errors
+/// As [`verify_dir`].
+pub fn verify_logs(dir: impl AsRef<Path>, expected: Option<StoreId>) -> Result<Report, AuditError> {
+    Ok(read_dir(dir.as_ref(), expected)?.finish())
+}
+
+fn read_dir(dir: &Path, expected: Option<StoreId>) -> Result<Verifier, AuditError> {
+    let mut verifier = Verifier::new(expected);
+    for file in logs(dir)? {
+        let unreadable = |error| failed("a log cannot be read: check its permissions", error);
+        let mut lines = Lines::new(std::fs::File::open(&file.path).map_err(unreadable)?);
+        while let Some(line) = lines.next().map_err(unreadable)? {
+            verifier.line(file.log, line);
+        }
+        verifier.end_of_log(file.log, lines.has_torn_end());
+    }
+    Ok(verifier)
+}

@@ -162,8 +162,8 @@ impl LineWriter {
     pub fn end(&mut self) {
         self.mark();
         let (size, root) = (self.tree.size(), self.tree.root());
-        let signature = self.signer.sign(&close_message(&self.origin, size, root)).to_bytes();
         let at = self.identity.now();
+        let signature = self.signer.sign(&close_message(&self.origin, at, size, root)).to_bytes();
         self.push(&Line::Close(CloseLine { at, size, root, signature }));
     }
 

@@ -112,7 +112,7 @@ pub fn secret(path: &str) -> Target {
 
 pub fn read_of(principal: &str, path: &str, seq: u64) -> AuditRecord {
     AuditRecord::Decision(DecisionRecord {
-        at: at(1_800_000_000_000 + seq),
+        at: at(1_800_000_000_000 + seq % 1000),
         principal: Some(Principal::service(principal).with_role("reader")),
         action: ActionName::Read,
         target: Target::Version(path.parse().unwrap()),
