@@ -2,6 +2,7 @@
 //!
 //! - [`MemoryStorage`] is a complete backend in memory, which a test can read and change;
 //! - [`FaultyStorage`] makes chosen calls of any backend fail, lose their reply, or wait;
+//! - [`MemorySink`] keeps the audit log in memory, readable, and fails on demand;
 //! - [`ManualClock`] and [`SeededEntropy`] put time and randomness in the test's hand.
 //!
 //! Nothing in this crate belongs in a program that keeps real secrets.
@@ -24,8 +25,10 @@ mod clock;
 mod entropy;
 mod faulty;
 mod memory;
+mod sink;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;
 pub use faulty::{Call, Fault, FaultyStorage};
 pub use memory::{Calls, MemoryStorage};
+pub use sink::{MemorySink, RecordedDecision};
