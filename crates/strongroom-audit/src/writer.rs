@@ -207,18 +207,11 @@ impl LineWriter {
         let explanation =
             self.optional(NameClass::Explanation, record.explanation.reason().map(AsRef::as_ref))?;
         let reason = self.optional(NameClass::Reason, record.context.reason.as_deref())?;
-        let source = match record.context.source {
-            None => None,
-            Some(source) => {
-                let mut text = std::mem::take(&mut self.text);
-                text.clear();
-                // Writing into memory cannot fail.
-                let _ = write!(text, "{source}");
-                let token = self.name(NameClass::Source, &text);
-                self.text = text;
-                Some(token?)
-            }
-        };
+        let source = record
+            .context
+            .source
+            .map(|source| self.written_name(NameClass::Source, format_args!("{source}")))
+            .transpose()?;
         let request = record.context.request_id.as_deref();
         if request.is_some_and(|request| request.len() > MAX_REQUEST_ID_BYTES) {
             return Err(AuditError::unavailable(
@@ -264,36 +257,42 @@ impl LineWriter {
             let token = self.name(NameClass::Role, role)?;
             self.roles.push(token);
         }
-        let mut text = std::mem::take(&mut self.text);
-        let told = principal.claims().iter().try_for_each(|(name, claim)| {
-            let items: &[Arc<str>] = match claim {
-                Claim::List(items) => items,
-                _ => &[],
-            };
-            let single = match claim {
-                Claim::Text(value) => Some(format_args_into(&mut text, name, value)),
-                Claim::Integer(value) => Some(format_args_into(&mut text, name, value)),
-                Claim::Flag(value) => Some(format_args_into(&mut text, name, value)),
-                _ => None,
-            };
-            if single.is_some() {
-                let token = self.name(NameClass::Claim, &text)?;
-                self.claims.push(token);
+        for (name, claim) in principal.claims() {
+            match claim {
+                Claim::Text(value) => self.claim(name, value)?,
+                Claim::Integer(value) => self.claim(name, value)?,
+                Claim::Flag(value) => self.claim(name, value)?,
+                Claim::List(items) => items.iter().try_for_each(|item| self.claim(name, item))?,
+                _ => return Err(AuditError::unavailable("a claim has a type that no log writes")),
             }
-            items.iter().try_for_each(|item| {
-                format_args_into(&mut text, name, item);
-                let token = self.name(NameClass::Claim, &text)?;
-                self.claims.push(token);
-                Ok(())
-            })
-        });
-        self.text = text;
+        }
         if self.roles.len() > MAX_NAMES || self.claims.len() > MAX_NAMES {
             return Err(AuditError::unavailable(
                 "a principal has at most 1,000 roles and 1,000 claims: assert fewer",
             ));
         }
-        told
+        Ok(())
+    }
+
+    fn claim(&mut self, name: &str, value: &dyn fmt::Display) -> Result<(), AuditError> {
+        let token = self.written_name(NameClass::Claim, format_args!("{name}={value}"))?;
+        self.claims.push(token);
+        Ok(())
+    }
+
+    /// The token of a name that is put together first, in memory that is kept.
+    fn written_name(
+        &mut self,
+        class: NameClass,
+        name: fmt::Arguments<'_>,
+    ) -> Result<NameToken, AuditError> {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        // Writing into memory cannot fail.
+        let _ = text.write_fmt(name);
+        let token = self.name(class, &text);
+        self.text = text;
+        token
     }
 
     fn intent(&mut self, record: &IntentRecord) -> Result<u64, AuditError> {
@@ -353,10 +352,4 @@ impl LineWriter {
     fn seal(&self, text: &str) -> Result<Vec<u8>, EntropyError> {
         self.identity.encrypt_name(self.log, text)
     }
-}
-
-fn format_args_into(text: &mut String, name: &str, value: &(impl fmt::Display + ?Sized)) {
-    text.clear();
-    // Writing into memory cannot fail.
-    let _ = write!(text, "{name}={value}");
 }

@@ -21,14 +21,17 @@
 //! # Ok::<(), strongroom_core::StorageError>(())
 //! ```
 
+pub mod audit;
 mod clock;
 mod entropy;
 mod faulty;
+mod identity;
 mod memory;
 mod sink;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;
 pub use faulty::{Call, Fault, FaultyStorage};
+pub use identity::FakeIdentity;
 pub use memory::{Calls, MemoryStorage};
 pub use sink::{MemorySink, RecordedDecision};

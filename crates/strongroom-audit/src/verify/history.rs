@@ -114,7 +114,7 @@ impl Histories {
                 last = Some(intent);
             }
         }
-        forks.sort_by(|(a, _), (b, _)| a.cmp(b));
+        forks.sort_by_key(|(key, _)| *key);
         forks
     }
 

@@ -1,0 +1,272 @@
+//! What every audit sink must do: one function a case, and [`audit_suite!`](crate::audit_suite)
+//! to run them all.
+//!
+//! Each case gets a factory that opens the sink of one scratch directory; called again, it opens
+//! the same sink anew. All run on a bare `block_on`.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom_core::{
+    ActionName, Attached, AuditError, AuditReader, AuditRecord, AuditSink, DecisionRecord,
+    Durability, Effect, LogId, Outcome, OutcomeRecord, Principal, Receipt, RequestContext,
+    StoreIdentity, Target, Timestamp, path,
+};
+
+use crate::FakeIdentity;
+
+/// Makes a test of each case of the suite: `audit_suite!(|dir| FileLog::open(dir).unwrap());`.
+#[macro_export]
+macro_rules! audit_suite {
+    ($open:expr) => {
+        $crate::audit_suite! { @cases $open;
+            an_empty_sink_has_no_owner
+            nothing_is_taken_before_attach_or_after_close
+            the_owner_is_told_without_a_key
+            another_store_is_refused
+            indices_are_consecutive_over_durabilities
+            receipts_name_the_lines_that_are_read_back
+            sync_reaches_what_was_held
+            a_sync_of_another_log_is_refused
+            attaching_again_begins_another_log
+            concurrent_appends_lose_nothing
+            no_line_shows_a_name
+            a_backup_has_what_was_cut
+        }
+    };
+    (@cases $open:expr; $($case:ident)*) => {
+        $(
+            #[test]
+            fn $case() {
+                $crate::audit::run($open, $crate::audit::$case);
+            }
+        )*
+    };
+}
+
+/// Runs one case in a scratch directory of its own.
+///
+/// # Panics
+/// Where the case fails.
+pub fn run<S: AuditSink>(
+    open: impl Fn(&Path) -> S,
+    case: impl Fn(&dyn Fn() -> Box<dyn AuditSink>),
+) {
+    let scratch = tempfile::tempdir().unwrap_or_else(|error| fail(&error));
+    let dir = scratch.path().join("audit");
+    case(&|| Box::new(open(&dir)));
+}
+
+#[expect(clippy::panic, reason = "a case of a suite fails by panicking")]
+fn fail(what: &dyn std::fmt::Display) -> ! {
+    panic!("{what}")
+}
+
+fn good<T>(result: Result<T, AuditError>) -> T {
+    result.unwrap_or_else(|error| fail(&error))
+}
+
+fn attach(sink: &dyn AuditSink, identity: &Arc<FakeIdentity>) -> Attached {
+    good(block_on(sink.attach(Arc::clone(identity) as Arc<dyn StoreIdentity>)))
+}
+
+fn decision() -> AuditRecord {
+    AuditRecord::Decision(DecisionRecord {
+        at: Timestamp::default(),
+        principal: Some(Principal::service("canary-principal").with_role("canary-role")),
+        action: ActionName::Read,
+        target: Target::Secret(path!("canary/path")),
+        effect: Effect::Deny,
+        explanation: strongroom_core::Decision::deny().by_rule("canary-rule").explanation().clone(),
+        context: RequestContext::new().with_reason("canary-reason"),
+        loaded: None,
+    })
+}
+
+fn outcome(number: u64) -> AuditRecord {
+    AuditRecord::Outcome(OutcomeRecord {
+        at: Timestamp::default(),
+        intent: Receipt { log: LogId::from_bytes([1; 8]), index: number },
+        outcome: Outcome::Unknown,
+    })
+}
+
+fn append(sink: &dyn AuditSink, record: AuditRecord, at_least: Durability) -> Receipt {
+    let receipts = good(block_on(sink.append(&[record], at_least)));
+    assert_eq!(receipts.len(), 1, "one receipt a record");
+    receipts.into_iter().next().unwrap_or_else(|| fail(&"no receipt"))
+}
+
+fn lines(reader: &dyn AuditReader, page: u32) -> Vec<(Receipt, Vec<u8>)> {
+    let limit = NonZeroU32::new(page).unwrap_or(NonZeroU32::MIN);
+    let mut all: Vec<(Receipt, Vec<u8>)> = Vec::new();
+    loop {
+        let after = all.last().map(|(receipt, _)| *receipt);
+        let next = good(block_on(reader.read(after.as_ref(), limit)));
+        assert!(next.len() as u64 <= u64::from(page), "a page has at most `limit` lines");
+        if next.is_empty() {
+            return all;
+        }
+        all.extend(next);
+    }
+}
+
+/// Nothing was written: nobody owns it.
+pub fn an_empty_sink_has_no_owner(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    assert_eq!(good(block_on(open().owner())), None);
+}
+
+/// `Closed` before the first attach and after close; close is idempotent.
+pub fn nothing_is_taken_before_attach_or_after_close(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let sink = open();
+    let refused = || {
+        let taken = block_on(sink.append(&[outcome(1)], Durability::Held));
+        assert!(matches!(taken, Err(AuditError::Closed)), "{taken:?}");
+    };
+    refused();
+    good(block_on(sink.close()));
+    attach(&*sink, &FakeIdentity::new(1));
+    append(&*sink, outcome(1), Durability::Held);
+    good(block_on(sink.close()));
+    good(block_on(sink.close()));
+    refused();
+}
+
+/// `owner` names the store once one has attached.
+pub fn the_owner_is_told_without_a_key(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let (sink, identity) = (open(), FakeIdentity::new(1));
+    attach(&*sink, &identity);
+    assert_eq!(good(block_on(sink.owner())), Some(identity.store()));
+}
+
+/// A sink takes the records of one store.
+pub fn another_store_is_refused(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let sink = open();
+    attach(&*sink, &FakeIdentity::new(1));
+    good(block_on(sink.close()));
+    let refused = block_on(sink.attach(FakeIdentity::new(2)));
+    assert!(matches!(refused, Err(AuditError::OtherStore { .. })), "{refused:?}");
+}
+
+/// Indices count on, whatever the durability, and the log is the one that attach named.
+pub fn indices_are_consecutive_over_durabilities(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let sink = open();
+    let attached = attach(&*sink, &FakeIdentity::new(1));
+    let first = append(&*sink, outcome(0), Durability::Held);
+    for (number, durability) in
+        (1..).zip([Durability::Flushed, Durability::Held, Durability::Synced, Durability::Flushed])
+    {
+        let receipt = append(&*sink, outcome(number), durability);
+        assert_eq!(receipt, Receipt { log: attached.log, index: first.index + number });
+    }
+    let several = good(block_on(sink.append(&[outcome(5), outcome(6)], Durability::Held)));
+    let indices: Vec<u64> = several.iter().map(|receipt| receipt.index).collect();
+    assert_eq!(indices, [first.index + 5, first.index + 6]);
+}
+
+/// What is read back under a receipt is the record that it was given for.
+pub fn receipts_name_the_lines_that_are_read_back(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let sink = open();
+    attach(&*sink, &FakeIdentity::new(1));
+    let receipts: Vec<Receipt> = (700..720)
+        .map(|number| {
+            append(&*sink, decision(), Durability::Held);
+            append(&*sink, outcome(number), Durability::Held)
+        })
+        .collect();
+    let Some(reader) = sink.reader() else { return };
+    let whole = lines(reader, 1000);
+    assert!(whole.is_sorted_by_key(|(receipt, _)| *receipt), "lines come in order");
+    for (number, receipt) in (700_u64..).zip(receipts) {
+        let line = whole.iter().find(|(at, _)| *at == receipt).map(|(_, line)| line.clone());
+        let text = String::from_utf8(line.unwrap_or_default()).unwrap_or_default();
+        assert!(text.contains(&number.to_string()), "{receipt} is the record {number}: {text}");
+    }
+    for page in [1, 3, 7] {
+        assert_eq!(lines(reader, page), whole, "pages of {page}");
+    }
+}
+
+/// A sync covers records that were only held.
+pub fn sync_reaches_what_was_held(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let sink = open();
+    attach(&*sink, &FakeIdentity::new(1));
+    let receipt = append(&*sink, outcome(1), Durability::Held);
+    good(block_on(sink.sync(&receipt)));
+    good(block_on(sink.sync(&receipt)));
+}
+
+/// A receipt of no open log cannot be waited for.
+pub fn a_sync_of_another_log_is_refused(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let sink = open();
+    attach(&*sink, &FakeIdentity::new(1));
+    let foreign = Receipt { log: LogId::from_bytes([0xee; 8]), index: 0 };
+    assert!(block_on(sink.sync(&foreign)).is_err());
+}
+
+/// Each attach begins a log of its own and ends the one before it.
+pub fn attaching_again_begins_another_log(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let (sink, identity) = (open(), FakeIdentity::new(1));
+    let first = attach(&*sink, &identity);
+    append(&*sink, outcome(1), Durability::Held);
+    let second = attach(&*sink, &identity);
+    assert_ne!(first.log, second.log);
+    assert!(second.dead.is_empty(), "what was ended is not dead");
+    assert_eq!(append(&*sink, outcome(2), Durability::Flushed).log, second.log);
+}
+
+/// Appends from several threads all get receipts, and no two the same.
+pub fn concurrent_appends_lose_nothing(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let sink = open();
+    attach(&*sink, &FakeIdentity::new(1));
+    let mut receipts: Vec<Receipt> = std::thread::scope(|scope| {
+        let threads: Vec<_> = [Durability::Held, Durability::Flushed, Durability::Synced]
+            .into_iter()
+            .map(|durability| {
+                let sink = &*sink;
+                scope.spawn(move || {
+                    (0..50).map(|number| append(sink, outcome(number), durability)).collect()
+                })
+            })
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, Vec<Receipt>>| {
+            thread.join().unwrap_or_else(|_| fail(&"a thread failed"))
+        };
+        threads.into_iter().flat_map(join).collect()
+    });
+    receipts.sort_unstable();
+    receipts.dedup();
+    assert_eq!(receipts.len(), 150);
+}
+
+/// No name is read from a line without a key.
+pub fn no_line_shows_a_name(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let sink = open();
+    attach(&*sink, &FakeIdentity::new(1));
+    append(&*sink, decision(), Durability::Flushed);
+    let Some(reader) = sink.reader() else { return };
+    for (_, line) in lines(reader, 100) {
+        assert!(!String::from_utf8_lossy(&line).contains("canary"), "a line shows a name");
+    }
+}
+
+/// A backup holds the records before the cut, not those after it.
+pub fn a_backup_has_what_was_cut(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let sink = open();
+    attach(&*sink, &FakeIdentity::new(1));
+    append(&*sink, outcome(11_111), Durability::Held);
+    let cut = good(sink.cut());
+    append(&*sink, outcome(22_222), Durability::Synced);
+    let target = tempfile::tempdir().unwrap_or_else(|error| fail(&error));
+    good(block_on(sink.backup(target.path(), &cut)));
+    let mut text = String::new();
+    for (name, length) in &cut.files {
+        let bytes = std::fs::read(target.path().join(name)).unwrap_or_else(|error| fail(&error));
+        assert_eq!(bytes.len() as u64, *length, "{name}");
+        text.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    assert!(!text.contains("22222"));
+    assert!(cut.files.is_empty() || text.contains("11111"));
+}
