@@ -1,7 +1,6 @@
 //! What the directory sink does on a real file system.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
     reason = "tests fail by panicking"
