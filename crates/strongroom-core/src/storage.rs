@@ -275,8 +275,12 @@ pub enum NotDoneKind {
     Unreachable,
     /// The format is newer than this build.
     TooNew,
-    /// The backend's own structure is broken, or it is not a store at all.
+    /// The backend's own structure is broken.
     Damaged,
+    /// What is there was not made by strongroom.
+    Foreign,
+    /// The place cannot keep a store safely, as with a network file system under a database.
+    Unsuitable,
     /// A key, value or batch is beyond the backend's limits.
     TooLarge,
 }
@@ -291,6 +295,8 @@ impl NotDoneKind {
             Self::Unreachable => "the storage did not answer: check that it is there",
             Self::TooNew => "the storage was written by a newer version: update this program",
             Self::Damaged => "the storage is not in order: restore it from a backup",
+            Self::Foreign => "this is no storage of strongroom: check which one was meant",
+            Self::Unsuitable => "the storage cannot be kept here: choose another place",
             Self::TooLarge => "the request is beyond the limits of the storage",
         }
     }

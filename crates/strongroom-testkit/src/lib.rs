@@ -28,6 +28,7 @@ mod faulty;
 mod identity;
 mod memory;
 mod sink;
+pub mod storage;
 
 pub use clock::ManualClock;
 pub use entropy::SeededEntropy;

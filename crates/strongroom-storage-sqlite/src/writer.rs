@@ -1,0 +1,327 @@
+//! One transaction for as many requests as wait.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use strongroom_core::{Batch, Expect, Key, Op, Revision, StorageError, Written};
+
+use crate::connection::{self, Purpose, WAL_BYTES};
+use crate::create::{self, Record};
+use crate::error;
+use crate::place::Identity;
+use crate::shared::Shared;
+
+/// Where automatic checkpoints cannot keep the write-ahead file below this, writers cut it.
+const WAL_CUT_BYTES: u64 = 2 * WAL_BYTES;
+/// How long cutting the write-ahead file waits for readers.
+const CUT_PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a caller wants done.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Write(Batch),
+    Erase(Vec<Key>),
+}
+
+/// What was done.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Written(Written),
+    Erased,
+}
+
+/// The one connection of this storage that writes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    open: Option<(Connection, Identity)>,
+    stamp: Option<Stamp>,
+    cut_at: u64,
+}
+
+impl Writer {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, open: None, stamp: None, cut_at: WAL_CUT_BYTES }
+    }
+
+    /// Does what it can of the requests and answers each. A conflict of one concerns no other.
+    pub(crate) fn run(&mut self, requests: &[Request]) -> Vec<Result<Done, StorageError>> {
+        self.try_run(requests).unwrap_or_else(|e| repeated(e, requests.len()))
+    }
+
+    /// Closes the connection, or leaves it alone where it belongs to another process.
+    pub(crate) fn close(&mut self, forked: bool) {
+        let open = self.open.take();
+        if forked {
+            std::mem::forget(open);
+        }
+    }
+
+    fn try_run(
+        &mut self,
+        requests: &[Request],
+    ) -> Result<Vec<Result<Done, StorageError>>, StorageError> {
+        let shared = Arc::clone(&self.shared);
+        let here = shared.place.identity()?;
+        if here.is_none() {
+            if self.open.is_some() {
+                return Err(connection::replaced());
+            }
+            // Nothing appears on disk for requests that change nothing.
+            if !requests.iter().any(is_first) {
+                return Ok(requests.iter().map(on_nothing).collect());
+            }
+            shared.place.make_directory()?;
+        }
+        let mut turnstile = shared.turnstile();
+        let _turn = turnstile.acquire(&shared.stop)?;
+        if self.open.is_none() {
+            shared.place.remove_unfinished();
+        }
+        let here = shared.place.identity()?;
+        let created = match here {
+            None => self.create(requests)?,
+            Some(_) => None,
+        };
+        if self.open.is_none() {
+            self.open = connection::open(&shared.place, Purpose::Writing)?;
+        }
+        let Some((open, identity)) = &self.open else { return Err(connection::replaced()) };
+        if shared.place.identity()? != Some(*identity) {
+            self.open = None;
+            return Err(connection::replaced());
+        }
+        if self.stamp.is_none() {
+            self.stamp = Some(Stamp::new(open)?);
+        }
+        let mut answers = Vec::with_capacity(requests.len());
+        match created {
+            // The requests before the one that made the database met nothing.
+            Some((at, written)) => {
+                answers.extend(requests.iter().take(at).map(on_nothing));
+                answers.push(Ok(Done::Written(written)));
+                answers.extend(self.transact(requests.get(at + 1..).unwrap_or_default()));
+            }
+            None => answers.extend(self.transact(requests)),
+        }
+        self.cut_wal(requests.iter().any(|request| matches!(request, Request::Erase(_))));
+        Ok(answers)
+    }
+
+    /// Makes the database with the first request that can be its beginning. `None` where another
+    /// process was faster.
+    fn create(&mut self, requests: &[Request]) -> Result<Option<(usize, Written)>, StorageError> {
+        let Some((at, Request::Write(batch))) =
+            requests.iter().enumerate().find(|(_, request)| is_first(request))
+        else {
+            return Ok(None);
+        };
+        let stamp = match &mut self.stamp {
+            Some(stamp) => stamp,
+            none => {
+                let memory = Connection::open_in_memory();
+                let memory = memory.map_err(|e| error::sqlite("opening SQLite", e))?;
+                none.insert(Stamp::new(&memory)?)
+            }
+        };
+        let revisions: Vec<_> = batch.ops().iter().map(|_| stamp.next()).collect();
+        let records: Vec<_> = batch
+            .ops()
+            .iter()
+            .zip(&revisions)
+            .filter_map(|(op, revision)| match op {
+                Op::Put { key, value, .. } => {
+                    Some(Record { key: key.as_bytes(), revision: revision.as_bytes(), value })
+                }
+                Op::Check { .. } => None,
+            })
+            .collect();
+        let _commit = self.shared.commit_begins();
+        let created = create::create(&self.shared.place, &records)?;
+        Ok(created.then_some((at, Written::Committed { revisions })))
+    }
+
+    fn transact(&mut self, requests: &[Request]) -> Vec<Result<Done, StorageError>> {
+        if requests.is_empty() {
+            return Vec::new();
+        }
+        match self.transaction(requests) {
+            Ok(done) => done.into_iter().map(Ok).collect(),
+            // One that cannot be done must not take the others along.
+            Err(StorageError::NotDone { .. }) if requests.len() > 1 => requests
+                .chunks(1)
+                .flat_map(|one| match self.reopened().and_then(|()| self.transaction(one)) {
+                    Ok(done) => done.into_iter().map(Ok).collect(),
+                    Err(e) => vec![Err(e)],
+                })
+                .collect(),
+            Err(e) => repeated(e, requests.len()),
+        }
+    }
+
+    fn reopened(&mut self) -> Result<(), StorageError> {
+        if self.open.is_none() {
+            self.open = connection::open(&self.shared.place, Purpose::Writing)?;
+        }
+        Ok(())
+    }
+
+    fn transaction(&mut self, requests: &[Request]) -> Result<Vec<Done>, StorageError> {
+        let (Some((connection, _)), Some(stamp)) = (&self.open, &mut self.stamp) else {
+            return Err(connection::replaced());
+        };
+        let doing = "writing to the database";
+        execute(connection, "BEGIN IMMEDIATE").map_err(|e| error::sqlite(doing, e))?;
+        let mut done = Vec::with_capacity(requests.len());
+        for request in requests {
+            match apply(connection, stamp, request) {
+                Ok(answer) => done.push(answer),
+                Err(e) => {
+                    // SQLite has rolled back by itself after some errors.
+                    if !connection.is_autocommit() && execute(connection, "ROLLBACK").is_err() {
+                        self.open = None;
+                    }
+                    return Err(error::sqlite(doing, e));
+                }
+            }
+        }
+        let committed = {
+            let _commit = self.shared.commit_begins();
+            execute(connection, "COMMIT")
+        };
+        if let Err(e) = committed {
+            // What the connection holds in memory may differ from what is on disk.
+            self.open = None;
+            return Err(error::commit(e));
+        }
+        Ok(done)
+    }
+
+    /// Keeps the write-ahead file small beside readers, and takes erased bytes out of it. The
+    /// caller holds the lock. Nothing rests on its success.
+    fn cut_wal(&mut self, erased: bool) {
+        let Some((connection, _)) = &self.open else { return };
+        let size = || fs::metadata(self.shared.place.beside("-wal")).map_or(0, |found| found.len());
+        if !erased && size() < self.cut_at {
+            return;
+        }
+        let usual = self.shared.busy_timeout;
+        let _ = connection.busy_timeout(CUT_PATIENCE);
+        let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let _ = connection.busy_timeout(usual);
+        self.cut_at = (size() + WAL_BYTES).max(WAL_CUT_BYTES);
+    }
+}
+
+/// Whether a request can be the first of a database: it puts, and expects nothing to be there.
+fn is_first(request: &Request) -> bool {
+    let absent = |op: &Op| matches!(op, Op::Put { expect: Expect::Absent, .. });
+    matches!(request, Request::Write(batch) if batch.ops().iter().all(absent))
+}
+
+/// The answer to a request that finds no database and does not make one.
+fn on_nothing(request: &Request) -> Result<Done, StorageError> {
+    let absent = |op: &&Op| !matches!(op, Op::Put { expect: Expect::Absent, .. });
+    Ok(match request {
+        Request::Erase(_) => Done::Erased,
+        Request::Write(batch) => match batch.ops().iter().find(absent) {
+            Some(op) => Done::Written(Written::Conflict { key: op.key().clone() }),
+            None => return Err(connection::replaced()),
+        },
+    })
+}
+
+/// Does one request inside the open transaction: first all expectations, then all changes.
+fn apply(connection: &Connection, stamp: &mut Stamp, request: &Request) -> rusqlite::Result<Done> {
+    let batch = match request {
+        Request::Write(batch) => batch,
+        Request::Erase(keys) => {
+            let mut delete = connection.prepare_cached("DELETE FROM records WHERE k = ?1")?;
+            for key in keys {
+                delete.execute([key.as_bytes()])?;
+            }
+            return Ok(Done::Erased);
+        }
+    };
+    let mut find = connection.prepare_cached("SELECT r FROM records WHERE k = ?1")?;
+    for op in batch.ops() {
+        let mut holds = |expected: Option<&[u8]>| {
+            let found = find.query_row([op.key().as_bytes()], |row| {
+                let found = row.get_ref(0)?.as_blob()?;
+                Ok(expected == Some(found))
+            });
+            Ok::<_, rusqlite::Error>(found.optional()?.unwrap_or(expected.is_none()))
+        };
+        let holds = match op {
+            Op::Put { expect: Expect::Absent, .. } => holds(None)?,
+            Op::Put { expect: Expect::Revision(revision), .. } | Op::Check { revision, .. } => {
+                holds(Some(revision.as_bytes()))?
+            }
+        };
+        if !holds {
+            return Ok(Done::Written(Written::Conflict { key: op.key().clone() }));
+        }
+    }
+    let mut insert =
+        connection.prepare_cached("INSERT INTO records (k, r, v) VALUES (?1, ?2, ?3)")?;
+    let mut update = connection.prepare_cached("UPDATE records SET r = ?2, v = ?3 WHERE k = ?1")?;
+    let mut revisions = Vec::with_capacity(batch.ops().len());
+    for op in batch.ops() {
+        let (key, expect, value) = match op {
+            Op::Check { revision, .. } => {
+                revisions.push(revision.clone());
+                continue;
+            }
+            Op::Put { key, expect, value } => (key, expect, value),
+        };
+        let revision = stamp.next();
+        let statement = match expect {
+            Expect::Absent => &mut insert,
+            Expect::Revision(_) => &mut update,
+        };
+        statement.execute(params![key.as_bytes(), revision.as_bytes(), value])?;
+        revisions.push(revision);
+    }
+    Ok(Done::Written(Written::Committed { revisions }))
+}
+
+/// One error for each of several requests.
+fn repeated(error: StorageError, times: usize) -> Vec<Result<Done, StorageError>> {
+    let copies: Vec<_> = (1..times).map(|_| Err(error::again(&error))).collect();
+    std::iter::once(Err(error)).chain(copies).collect()
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+/// Revisions that never repeat: eight bytes drawn anew by every writer and whenever the counter
+/// behind them is used up.
+#[derive(Debug)]
+struct Stamp {
+    drawn: u64,
+    count: u32,
+}
+
+impl Stamp {
+    fn new(connection: &Connection) -> Result<Self, StorageError> {
+        let drawn = connection
+            .query_row("SELECT randomblob(8)", [], |row| row.get::<_, [u8; 8]>(0))
+            .map_err(|e| error::sqlite("drawing a number", e))?;
+        Ok(Self { drawn: u64::from_be_bytes(drawn), count: 0 })
+    }
+
+    fn next(&mut self) -> Revision {
+        let mut bytes = [0; 12];
+        let (drawn, count) = bytes.split_at_mut(8);
+        drawn.copy_from_slice(&self.drawn.to_be_bytes());
+        count.copy_from_slice(&self.count.to_be_bytes());
+        // INVARIANT: a carry moves on to numbers that another writer draws with chance 2^-64.
+        let (count, carried) = self.count.overflowing_add(1);
+        self.count = count;
+        self.drawn = self.drawn.wrapping_add(u64::from(carried));
+        Revision::new(bytes)
+    }
+}

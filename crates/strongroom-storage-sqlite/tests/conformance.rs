@@ -1,0 +1,17 @@
+//! The contract of the storage trait, with a writing thread, without one, and behind an `Arc`.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod threaded {
+    use strongroom_storage_sqlite::SqliteStorage;
+
+    strongroom_testkit::storage_suite!(|dir| SqliteStorage::open(dir.join("secrets.db")).unwrap());
+}
+
+mod inline {
+    use strongroom_storage_sqlite::SqliteStorage;
+
+    strongroom_testkit::storage_suite!(|dir| {
+        SqliteStorage::open_inline(dir.join("secrets.db")).unwrap()
+    });
+}

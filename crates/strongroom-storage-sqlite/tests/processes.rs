@@ -1,0 +1,214 @@
+//! Several processes on one file, and processes that are killed.
+//!
+//! Each test runs this same program again as a child: the test of the child's name does nothing
+//! unless its variable tells it where to work.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, and measure real time"
+)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_executor::block_on;
+use strongroom_core::{Expect, Scan, Storage, Written};
+use strongroom_storage_sqlite::SqliteStorage;
+use tempfile::tempdir;
+
+use common::{insert, key, put, value};
+
+mod common;
+
+const PLACE: &str = "STRONGROOM_TEST_PLACE";
+const INCREMENTS: u64 = 250;
+
+fn child(test: &str, place: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(PLACE, place)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn place() -> Option<PathBuf> {
+    std::env::var_os(PLACE).map(PathBuf::from)
+}
+
+/// Adds one by compare and swap; answers the longest wait for one answer of the storage.
+fn increment(storage: &dyn Storage) -> Duration {
+    let mut longest = Duration::ZERO;
+    loop {
+        let begun = Instant::now();
+        let entry = block_on(storage.read(&[key("count")])).unwrap().pop().unwrap().unwrap();
+        let count = u64::from_be_bytes(entry.value.try_into().unwrap()) + 1;
+        let batch = put("count", Expect::Revision(entry.revision), &count.to_be_bytes());
+        let written = block_on(storage.write(batch)).unwrap();
+        longest = longest.max(begun.elapsed());
+        if matches!(written, Written::Committed { .. }) {
+            return longest;
+        }
+    }
+}
+
+#[test]
+fn child_increments() {
+    let Some(place) = place() else { return };
+    let storage = SqliteStorage::open(place).unwrap();
+    let longest = (0..INCREMENTS).map(|_| increment(&storage)).max().unwrap();
+    println!("longest {}", longest.as_millis());
+}
+
+#[test]
+fn four_processes_count_exactly_and_none_starves() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("secrets.db");
+    let storage = SqliteStorage::open(&path).unwrap();
+    insert(&storage, "count", &0_u64.to_be_bytes());
+    let children: Vec<_> = (0..4).map(|_| child("child_increments", &path)).collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let longest = text.lines().find_map(|line| line.split_once("longest ")).unwrap().1;
+        let longest: u64 = longest.trim().parse().unwrap();
+        assert!(longest < 1_000, "one answer took {longest} ms");
+    }
+    assert_eq!(value(&storage, "count"), Some((4 * INCREMENTS).to_be_bytes().to_vec()));
+}
+
+#[test]
+fn child_writes_until_killed() {
+    let Some(place) = place() else { return };
+    let storage = SqliteStorage::open(place).unwrap();
+    let generation = std::process::id();
+    for n in 0_u32.. {
+        let name = format!("{generation}-{n}");
+        insert(&storage, &name, &vec![u8::try_from(n % 251).unwrap(); 3_000]);
+        println!("done {n} {name}");
+        std::io::stdout().flush().unwrap();
+    }
+}
+
+/// FC-084 for the open after a kill: what was acknowledged is there, whole, and found at once.
+#[test]
+fn what_was_acknowledged_outlives_kills() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("room/secrets.db");
+    let mut acknowledged: Vec<(u32, String)> = Vec::new();
+    for round in 0..10_u64 {
+        let mut child = child("child_writes_until_killed", &path);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let wanted = usize::try_from(round * 13 % 60).unwrap() + 1;
+        let mut note = |line: String| {
+            let Some((_, line)) = line.split_once("done ") else { return false };
+            let Some((n, name)) = line.split_once(' ') else { return false };
+            acknowledged.push((n.parse().unwrap(), name.to_owned()));
+            true
+        };
+        let mut seen = 0;
+        while seen < wanted {
+            seen += usize::from(note(lines.next().unwrap().unwrap()));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Only whole lines count: the last one may be cut.
+        for line in lines.map_while(Result::ok) {
+            note(line);
+        }
+    }
+    assert!(acknowledged.len() > 100);
+    let begun = Instant::now();
+    let storage = SqliteStorage::open(&path).unwrap();
+    for (n, name) in &acknowledged {
+        let found = value(&storage, name).unwrap();
+        assert_eq!(found, vec![u8::try_from(n % 251).unwrap(); 3_000], "{name}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2));
+    insert(&storage, "goes on", b"v");
+}
+
+#[test]
+fn child_reads_a_value() {
+    let Some(place) = place() else { return };
+    let storage = SqliteStorage::open(place).unwrap();
+    println!("reading");
+    for reads in 0_u32.. {
+        let found = value(&storage, "k").unwrap();
+        assert_eq!(found.len(), 64 * 1024);
+        assert!(found.iter().all(|byte| Some(byte) == found.first()), "a torn value");
+        if found.first() == Some(&0xff) {
+            println!("reads {reads}");
+            return;
+        }
+    }
+}
+
+/// FC-039: eight processes read a value of 64 KiB that is replaced all the time.
+#[test]
+fn no_process_reads_half_a_value() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("secrets.db");
+    let storage = SqliteStorage::open(&path).unwrap();
+    let mut revision = insert(&storage, "k", &vec![0; 64 * 1024]);
+    let children: Vec<_> = (0..8).map(|_| child("child_reads_a_value", &path)).collect();
+    let mut replace = |byte: u8| {
+        let batch = put("k", Expect::Revision(revision.clone()), &vec![byte; 64 * 1024]);
+        let Written::Committed { revisions } = block_on(storage.write(batch)).unwrap() else {
+            panic!("nobody else writes")
+        };
+        revision = revisions.into_iter().next().unwrap();
+    };
+    for n in 0..500_u32 {
+        replace(u8::try_from(n % 250).unwrap());
+    }
+    replace(0xff);
+    for child in children {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+}
+
+#[test]
+fn child_lists() {
+    let Some(place) = place() else { return };
+    let storage = SqliteStorage::open(place).unwrap();
+    while value(&storage, "stop").is_none() {
+        let mut scan =
+            Scan { prefix: vec![], after: None, limit: 50.try_into().unwrap(), with_values: true };
+        loop {
+            let page = block_on(storage.list(&scan)).unwrap();
+            scan.after = page.entries.last().map(|entry| entry.key.clone());
+            if !page.more {
+                break;
+            }
+        }
+    }
+}
+
+/// FC-115: the write-ahead file stays small beside readers that list in a loop.
+#[test]
+fn the_write_ahead_file_stays_small_beside_readers() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("secrets.db");
+    let storage = SqliteStorage::open(&path).unwrap();
+    for n in 0..200 {
+        insert(&storage, &format!("k{n}"), &vec![7; 4_000]);
+    }
+    let children: Vec<_> = (0..4).map(|_| child("child_lists", &path)).collect();
+    let mut largest = 0;
+    for n in 0..1_500 {
+        insert(&storage, &format!("w{n}"), &vec![9; 16_000]);
+        largest = largest.max(storage.wal_bytes());
+    }
+    insert(&storage, "stop", b"");
+    for child in children {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+    assert!(largest > 0);
+    assert!(largest < 16 * 1024 * 1024, "{largest} bytes beside 24 MB written");
+}
