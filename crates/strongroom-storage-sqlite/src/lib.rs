@@ -257,16 +257,13 @@ impl Storage for SqliteStorage {
         let target = dir.join(self.shared.place.name());
         let source = {
             let mut turnstile = self.shared.turnstile_for_backup();
-            let source = self.readers.open()?;
-            // Where there is no database yet, there is nothing to hold off or to copy.
-            let _turn = match &source {
-                Some(source) => {
-                    let turn = turnstile.acquire(&self.shared.stop)?;
-                    backup::fix_content(source)?;
-                    Some(turn)
-                }
-                None => None,
+            // Where there is no directory, there is nobody to hold off and nothing to copy.
+            let _turn = match self.shared.place.has_directory() {
+                true => Some(turnstile.acquire(&self.shared.stop)?),
+                false => None,
             };
+            let source = self.readers.open()?;
+            source.as_ref().map_or(Ok(()), backup::fix_content)?;
             cut();
             source
         };

@@ -123,6 +123,10 @@ impl Place {
         Ok(())
     }
 
+    pub(crate) fn has_directory(&self) -> bool {
+        self.directory.exists()
+    }
+
     /// Makes what happened to the names in the directory durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         sync_directory(&self.directory)

@@ -1,7 +1,5 @@
 //! The contract of the storage trait, with a writing thread, without one, and behind an `Arc`.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
 mod threaded {
     use strongroom_storage_sqlite::SqliteStorage;
 

@@ -221,6 +221,11 @@ fn erase(storage: &dyn Storage, keys: &[Key]) {
 fn page(storage: &dyn Storage, scan: &Scan) -> Page {
     let page = block_on(storage.list(scan)).unwrap_or_else(|e| unreachable!("list: {e}"));
     assert!(page.entries.len() <= scan.limit.get() as usize, "a page keeps the limit");
+    let mut last = scan.after.as_ref();
+    for entry in &page.entries {
+        assert!(last.is_none_or(|last| *last < entry.key), "a page goes on, in order");
+        last = Some(&entry.key);
+    }
     assert!(!page.more || !page.entries.is_empty(), "more, but none: a list that never ends");
     page
 }

@@ -60,7 +60,7 @@ pub fn a_list_goes_on_after_a_key_that_need_not_exist(bench: &Bench) {
 /// `after` never widens a prefix.
 pub fn after_before_the_prefix_begins_at_the_prefix(bench: &Bench) {
     let storage = bench.open();
-    fill(&*storage, &[b"a", b"b", b"ba", b"c"]);
+    fill(&*storage, &[b"a", b"aa", b"b", b"ba", b"c"]);
     let scan = Scan { after: Some(key("a")), ..scan("b", 10) };
     assert_eq!(keys_of(&list_all(&*storage, scan)), [&b"b"[..], b"ba"]);
 }

@@ -87,6 +87,15 @@ pub fn counting_from_several_handles_is_exact(bench: &Bench) {
     assert_eq!(value(&*storage, &key("count")), Some(100_u64.to_be_bytes().to_vec()));
 }
 
+/// Tells the other threads to end, also where this one ends by a failed assertion.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn increment(storage: &dyn Storage) {
     loop {
         let entry = read(storage, &key("count")).unwrap_or_else(|| unreachable!("it was put"));
@@ -141,12 +150,12 @@ pub fn readers_never_see_half_a_batch(bench: &Bench) {
                 assert!(a <= b, "a batch was visible in part");
             }
         });
+        let _ends = Ends(&done);
         for n in 1..40 {
             let expect: Vec<_> = revisions.iter().cloned().map(Expect::Revision).collect();
             let expect = expect.try_into().unwrap_or([Expect::Absent, Expect::Absent]);
             revisions = both(n, expect);
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 
@@ -171,10 +180,10 @@ pub fn readers_never_see_half_a_value(bench: &Bench) {
                 }
             });
         }
+        let _ends = Ends(&done);
         for n in 1..60_u8 {
             revision = replace(&*storage, &key("k"), &revision, vec![n; length]);
         }
-        done.store(true, Ordering::Relaxed);
     });
     assert!(reads.into_inner() >= 3);
 }
@@ -262,6 +271,7 @@ pub fn a_backup_while_writing_is_of_one_moment(bench: &Bench) {
                 n += 1;
             }
         });
+        let _ends = Ends(&done);
         for _ in 0..3 {
             let (mut least, mut most) = (0, 0);
             let copied = backed_up(bench, &*storage, &mut || {
@@ -272,7 +282,6 @@ pub fn a_backup_while_writing_is_of_one_moment(bench: &Bench) {
             assert!(copied.iter().copied().eq(0..copied.len() as u64), "a copy with gaps");
             assert!((least..=most).contains(&copied.len()), "a copy of another moment");
         }
-        done.store(true, Ordering::SeqCst);
     });
 }
 
