@@ -506,6 +506,12 @@ impl From<SecretPath> for SecretRef {
     }
 }
 
+impl From<&SecretRef> for SecretRef {
+    fn from(secret: &SecretRef) -> Self {
+        secret.clone()
+    }
+}
+
 impl From<&SecretPath> for SecretRef {
     fn from(path: &SecretPath) -> Self {
         path.clone().into()

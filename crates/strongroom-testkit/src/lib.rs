@@ -3,6 +3,7 @@
 //! - [`MemoryStorage`] is a complete backend in memory, which a test can read and change;
 //! - [`FaultyStorage`] makes chosen calls of any backend fail, lose their reply, or wait;
 //! - [`MemorySink`] keeps the audit log in memory, readable, and fails on demand;
+//! - [`TestRoom`] is a whole store in memory, for tests of a program that uses strongroom;
 //! - [`ManualClock`] and [`SeededEntropy`] put time and randomness in the test's hand.
 //!
 //! Nothing in this crate belongs in a program that keeps real secrets.
@@ -27,6 +28,8 @@ mod entropy;
 mod faulty;
 mod identity;
 mod memory;
+mod room;
+mod seal;
 mod sink;
 pub mod storage;
 
@@ -35,4 +38,6 @@ pub use entropy::SeededEntropy;
 pub use faulty::{Call, Fault, FaultyStorage};
 pub use identity::FakeIdentity;
 pub use memory::{Calls, MemoryStorage};
+pub use room::TestRoom;
+pub use seal::MemorySeal;
 pub use sink::{MemorySink, RecordedDecision};

@@ -1,0 +1,348 @@
+//! The one construction that encrypts every record.
+//!
+//! ```text
+//! record = 0x01 | suite u8 | key id 8 | salt 24 | nonce 12 | commitment 32 | ciphertext | tag 16
+//! k ‖ c  = HKDF-Expand-SHA256(K, "strongroom/record/v1" 00 ‖ record[0..34] ‖ SHA-256(context), 64)
+//! ```
+//!
+//! The commitment `c` is compared before the cipher runs, so that "wrong key or moved record" and
+//! "damaged" are different answers, and no record opens under two keys.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+use strongroom_core::{Entropy, EntropyError, StoreId};
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::aead;
+use crate::codec::NotCanonical;
+use crate::kdf::Prk;
+
+/// How much longer a record is than its plaintext, in bytes.
+pub const RECORD_OVERHEAD: usize = HEADER + NONCE + COMMITMENT + aead::TAG;
+
+const FORMAT: u8 = 1;
+/// Format, suite, key id and salt: what the derived key depends on.
+const HEADER: usize = 34;
+const SALT: usize = 24;
+const NONCE: usize = 12;
+const COMMITMENT: usize = 32;
+const KEY_ID_LABEL: &[u8] = b"strongroom/key-id/v1\0";
+const RECORD_LABEL: &[u8] = b"strongroom/record/v1\0";
+
+/// A cipher, by its number in the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Suite {
+    /// AES-256-GCM: the faster one where the processor has AES instructions.
+    Aes256Gcm = 1,
+    /// ChaCha20-Poly1305: the faster one elsewhere.
+    ChaCha20Poly1305 = 2,
+}
+
+impl Suite {
+    /// All suites, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Aes256Gcm, Self::ChaCha20Poly1305];
+
+    /// The number in the format.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Aes256Gcm => 1,
+            Self::ChaCha20Poly1305 => 2,
+        }
+    }
+
+    /// The suite of that number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Aes256Gcm),
+            2 => Some(Self::ChaCha20Poly1305),
+            _ => None,
+        }
+    }
+}
+
+/// Which key encrypted a record: derived from the key, and tells nothing about it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; 8]);
+
+impl KeyId {
+    /// The id made of these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// What a record is for, so that none passes for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// The head of a secret; part: its storage key.
+    Head = 1,
+    /// A namespace record; part: its storage key.
+    Namespace = 2,
+    /// The body of the keyring; part: SHA-256 of its clear part.
+    KeyringBody = 3,
+    /// A root key wrapped by a seal; parts: seal id, kind, parameters.
+    SealWrap = 4,
+    /// The registry record of an audit log; part: the log's id.
+    LogRegistry = 5,
+    /// A name in the audit log; part: the log's id.
+    AuditName = 6,
+}
+
+impl Purpose {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Head => 1,
+            Self::Namespace => 2,
+            Self::KeyringBody => 3,
+            Self::SealWrap => 4,
+            Self::LogRegistry => 5,
+            Self::AuditName => 6,
+        }
+    }
+}
+
+/// Where a record belongs: it opens nowhere else.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The store.
+    pub store: StoreId,
+    /// What else it is bound to, as [`Purpose`] says. At most 65,535 bytes each.
+    pub parts: &'a [&'a [u8]],
+}
+
+impl Context<'_> {
+    fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update([self.purpose.number()]);
+        hash.update(self.store.as_bytes());
+        for part in self.parts {
+            // INVARIANT: parts are storage keys, ids, digests and seal parameters, all far below
+            // the limit, so that no length is cut.
+            hash.update(u16::try_from(part.len()).unwrap_or(u16::MAX).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+}
+
+/// Why a record was not opened or made.
+#[non_exhaustive]
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// The first two bytes are no format and suite that this build knows.
+    #[error(
+        "the record is in an unknown format (first byte {first}, suite {suite}): use a newer strongroom, or restore the record"
+    )]
+    UnknownFormat {
+        /// The first byte; this build writes 1.
+        first: u8,
+        /// The second byte, which names the suite.
+        suite: u8,
+    },
+    /// It names another key than the one that it was to be opened with.
+    #[error("the record is encrypted under key {0}, which is not at hand: reload the keys")]
+    UnknownKey(KeyId),
+    /// The commitment is not this key's in this place: the record was moved, or is another key's.
+    #[error("the record does not belong here: it was moved, or another key made it")]
+    NotYours,
+    /// The ciphertext, nonce or tag was changed, or the record was cut.
+    #[error("the record is damaged: restore it from a backup")]
+    Damaged,
+    /// It opened, and its content is not what this format writes.
+    #[error(transparent)]
+    Content(#[from] NotCanonical),
+    /// The plaintext is longer than its field or the cipher takes.
+    #[error("the content is too long for one record")]
+    TooLong,
+    /// There was no randomness for a salt and nonce.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+/// A 32-byte key that encrypts records.
+///
+/// Holds the keyed hash state and its own id ready, so that opening a record hashes no more than
+/// the format asks for. Clones share one copy in memory, wiped with the last of them.
+#[derive(Clone)]
+pub struct RecordKey {
+    prk: Prk,
+    id: KeyId,
+}
+
+impl RecordKey {
+    /// A new key.
+    ///
+    /// # Errors
+    /// Where randomness fails.
+    pub fn generate(entropy: &dyn Entropy) -> Result<Self, EntropyError> {
+        Prk::generate(entropy).map(Self::from_prk)
+    }
+
+    /// The key made of these bytes. The caller's own copy is the caller's to wipe.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self::from_prk(Prk::from_bytes(bytes))
+    }
+
+    pub(crate) fn from_prk(prk: Prk) -> Self {
+        let mut id = [0; 8];
+        prk.expand(&[KEY_ID_LABEL], &mut id);
+        Self { prk, id: KeyId(id) }
+    }
+
+    /// The key's id, which stands in each record that it encrypts.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    pub(crate) fn prk(&self) -> &Prk {
+        &self.prk
+    }
+
+    /// Encrypts a record, with a random salt and nonce.
+    ///
+    /// # Errors
+    /// `Entropy`, and `TooLong` beyond some 2^36 bytes.
+    pub fn encrypt(
+        &self,
+        suite: Suite,
+        context: &Context<'_>,
+        plaintext: &[u8],
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<u8>, RecordError> {
+        let mut salt_and_nonce = [0; SALT + NONCE];
+        entropy.fill(&mut salt_and_nonce)?;
+
+        let mut record = Vec::with_capacity(RECORD_OVERHEAD + plaintext.len());
+        record.extend_from_slice(&[FORMAT, suite.number()]);
+        record.extend_from_slice(&self.id.0);
+        record.extend_from_slice(&salt_and_nonce);
+        let header = record.first_chunk().ok_or(RecordError::Damaged)?;
+        let derived = Derived::new(&self.prk, header, context);
+        record.extend_from_slice(derived.commitment()?);
+        record.extend_from_slice(plaintext);
+
+        let nonce = salt_and_nonce.last_chunk().ok_or(RecordError::Damaged)?;
+        let body = record.get_mut(HEADER + NONCE + COMMITMENT..).ok_or(RecordError::Damaged)?;
+        match aead::encrypt(suite, derived.key()?, nonce, body) {
+            Ok(tag) => record.extend_from_slice(&tag),
+            Err(aead::Refused) => {
+                record.zeroize();
+                return Err(RecordError::TooLong);
+            }
+        }
+        Ok(record)
+    }
+
+    /// Opens a record: one allocation, decrypted in place, wiped on drop.
+    ///
+    /// # Errors
+    /// In this order: `Damaged` below [`RECORD_OVERHEAD`] bytes, `UnknownFormat`, `UnknownKey`,
+    /// `NotYours`, `Damaged`.
+    pub fn decrypt(
+        &self,
+        context: &Context<'_>,
+        record: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, RecordError> {
+        let parts = Parts::split(record)?;
+        if parts.key_id != self.id {
+            return Err(RecordError::UnknownKey(parts.key_id));
+        }
+        let derived = Derived::new(&self.prk, parts.header, context);
+        if !bool::from(derived.commitment()?.ct_eq(parts.commitment)) {
+            return Err(RecordError::NotYours);
+        }
+        let mut plaintext = Zeroizing::new(parts.ciphertext.to_vec());
+        aead::decrypt(parts.suite, derived.key()?, parts.nonce, &mut plaintext, parts.tag)
+            .map_err(|aead::Refused| RecordError::Damaged)?;
+        Ok(plaintext)
+    }
+}
+
+impl fmt::Debug for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecordKey({})", self.id)
+    }
+}
+
+/// Which key a record asks for, so that a caller can pick it among several.
+///
+/// # Errors
+/// `Damaged` below [`RECORD_OVERHEAD`] bytes, `UnknownFormat`.
+pub fn record_key_id(record: &[u8]) -> Result<KeyId, RecordError> {
+    Parts::split(record).map(|parts| parts.key_id)
+}
+
+/// The key of the cipher and the commitment, wiped on drop.
+struct Derived(Zeroizing<[u8; 64]>);
+
+impl Derived {
+    fn new(prk: &Prk, header: &[u8; HEADER], context: &Context<'_>) -> Self {
+        let mut output = Zeroizing::new([0; 64]);
+        prk.expand(&[RECORD_LABEL, header, &context.digest()], &mut *output);
+        Self(output)
+    }
+
+    // INVARIANT: both halves of 64 bytes are there; the error is never reached.
+    fn key(&self) -> Result<&[u8; 32], RecordError> {
+        self.0.first_chunk().ok_or(RecordError::Damaged)
+    }
+
+    fn commitment(&self) -> Result<&[u8; 32], RecordError> {
+        self.0.last_chunk().ok_or(RecordError::Damaged)
+    }
+}
+
+/// The fields of a record.
+struct Parts<'a> {
+    header: &'a [u8; HEADER],
+    suite: Suite,
+    key_id: KeyId,
+    nonce: &'a [u8; NONCE],
+    commitment: &'a [u8; COMMITMENT],
+    ciphertext: &'a [u8],
+    tag: &'a [u8; aead::TAG],
+}
+
+impl<'a> Parts<'a> {
+    fn split(record: &'a [u8]) -> Result<Self, RecordError> {
+        let (header, rest) = record.split_first_chunk::<HEADER>().ok_or(RecordError::Damaged)?;
+        let (nonce, rest) = rest.split_first_chunk().ok_or(RecordError::Damaged)?;
+        let (commitment, rest) = rest.split_first_chunk().ok_or(RecordError::Damaged)?;
+        let (ciphertext, tag) = rest.split_last_chunk().ok_or(RecordError::Damaged)?;
+        let &[first, suite, a, b, c, d, e, f, g, h, ..] = header;
+        let suite = match (first, Suite::from_number(suite)) {
+            (FORMAT, Some(suite)) => suite,
+            _ => return Err(RecordError::UnknownFormat { first, suite }),
+        };
+        let key_id = KeyId([a, b, c, d, e, f, g, h]);
+        Ok(Self { header, suite, key_id, nonce, commitment, ciphertext, tag })
+    }
+}

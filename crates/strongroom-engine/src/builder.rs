@@ -1,0 +1,180 @@
+//! Putting a store together, step by step; each step is a type.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_core::{AuditSink, Clock, Durability, Entropy, PolicyEngine, Seal, Storage};
+
+use crate::error::{ConflictKind, Error, NotFound};
+use crate::room::{Ingredients, SealedStrongroom, Strongroom};
+use crate::system::{SystemClock, SystemEntropy};
+use crate::vault::{Opening, Parts};
+
+/// How long a permit holds where nothing else is said.
+pub const DEFAULT_PERMIT_LIFETIME: Duration = Duration::from_secs(60);
+/// How many bytes of encrypted heads are cached where nothing else is said.
+pub const DEFAULT_CACHE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The first step: where records are kept.
+#[must_use]
+#[derive(Debug)]
+pub struct NeedsStorage(());
+
+/// The second step: who holds the key that opens the store.
+#[must_use]
+#[derive(Debug)]
+pub struct NeedsSeal(Arc<dyn Storage>);
+
+/// The third step: who decides.
+#[must_use]
+#[derive(Debug)]
+pub struct NeedsPolicy(Arc<dyn Storage>, Arc<dyn Seal>);
+
+/// The fourth step: where decisions and writes are recorded. Without it no permit is granted.
+#[must_use]
+#[derive(Debug)]
+pub struct NeedsAudit(Arc<dyn Storage>, Arc<dyn Seal>, Arc<dyn PolicyEngine>);
+
+impl NeedsStorage {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+
+    /// Keeps records there.
+    pub fn storage(self, storage: impl Storage) -> NeedsSeal {
+        NeedsSeal(Arc::new(storage))
+    }
+}
+
+impl NeedsSeal {
+    /// Opens the store with that key holder.
+    pub fn seal(self, seal: impl Seal) -> NeedsPolicy {
+        NeedsPolicy(self.0, Arc::new(seal))
+    }
+}
+
+impl NeedsPolicy {
+    /// Lets that engine decide.
+    pub fn policy(self, policy: impl PolicyEngine) -> NeedsAudit {
+        NeedsAudit(self.0, self.1, Arc::new(policy))
+    }
+}
+
+impl NeedsAudit {
+    /// Records there.
+    pub fn audit(self, sink: impl AuditSink) -> Builder {
+        Builder(Ingredients {
+            parts: Parts {
+                storage: self.0,
+                seal: self.1,
+                sink: Arc::new(sink),
+                clock: Arc::new(SystemClock),
+                entropy: Arc::new(SystemEntropy),
+                cache_bytes: DEFAULT_CACHE_BYTES,
+                durability: Durability::Flushed,
+            },
+            policy: self.2,
+            permit_lifetime: DEFAULT_PERMIT_LIFETIME,
+        })
+    }
+}
+
+/// A store that is complete and not open yet.
+#[must_use]
+pub struct Builder(Ingredients);
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Builder {
+    /// Another source of time.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.0.parts.clock = Arc::new(clock);
+        self
+    }
+
+    /// Another source of randomness.
+    pub fn entropy(mut self, entropy: impl Entropy) -> Self {
+        self.0.parts.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// How long a permit holds. [`DEFAULT_PERMIT_LIFETIME`] if not said.
+    pub fn permit_lifetime(mut self, lifetime: Duration) -> Self {
+        self.0.permit_lifetime = lifetime;
+        self
+    }
+
+    /// How many bytes of encrypted heads to cache. [`DEFAULT_CACHE_BYTES`] if not said.
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.0.parts.cache_bytes = bytes;
+        self
+    }
+
+    /// How safe the record of a decision is before it takes effect.
+    ///
+    /// [`Durability::Flushed`] if not said: a kill loses none, and a write's intent is also synced
+    /// before `Ok`. [`Durability::Synced`] waits for the medium at each decision. With
+    /// [`Durability::Held`] a kill loses the last records: choose it only where that is accepted.
+    pub fn audit_durability(mut self, durability: Durability) -> Self {
+        self.0.parts.durability = durability;
+        self
+    }
+
+    /// Opens a store that exists. For services: a mistyped place is an error, not a new store.
+    ///
+    /// # Errors
+    /// [`NotFound::Store`] where there is none; what storage, seal or sink say otherwise.
+    pub async fn open(self) -> Result<Strongroom, Error> {
+        self.0.open(Opening::Existing).await
+    }
+
+    /// Creates a store where there is none. For installers.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where there is one; what storage, seal or sink say otherwise.
+    pub async fn create(self) -> Result<Strongroom, Error> {
+        self.0.open(Opening::New).await
+    }
+
+    /// Opens the store that exists, or creates one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) and [`create`](Self::create). A file that is empty, is no store, or
+    /// belongs to another store than the log is refused, never replaced.
+    pub async fn open_or_create(self) -> Result<Strongroom, Error> {
+        let again = self.0.clone();
+        match self.0.open(Opening::Existing).await {
+            Err(Error::NotFound(NotFound::Store)) => {}
+            opened => return opened,
+        }
+        let last = again.clone();
+        match again.open(Opening::New).await {
+            // Somebody else created it meanwhile.
+            Err(error) if is_store_exists(&error) => last.open(Opening::Existing).await,
+            created => created,
+        }
+    }
+
+    /// The store, closed, to be unsealed later. Nothing is read.
+    ///
+    /// # Errors
+    /// None now.
+    pub async fn sealed(self) -> Result<SealedStrongroom, Error> {
+        Ok(SealedStrongroom::new(self.0))
+    }
+
+    /// The same steps for callers without a runtime.
+    pub fn blocking(self) -> crate::blocking::Builder {
+        crate::blocking::Builder::new(self)
+    }
+}
+
+fn is_store_exists(error: &Error) -> bool {
+    let exists = crate::error::Conflict::new(ConflictKind::Store);
+    matches!(error, Error::Conflict(conflict) if *conflict == exists)
+}

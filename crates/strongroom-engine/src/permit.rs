@@ -1,0 +1,322 @@
+//! Permits: the only way to act on a secret, and the only code that can make or open one.
+//!
+//! [`Permit`] and [`Redeemed`] have private fields, so that no other module of the engine can
+//! build one; what acts on a secret takes a `Redeemed`, so that none can act without. A permit is
+//! made by [`authorize`] after the policy engine allowed the request and the audit sink
+//! acknowledged the record of it. It carries its target, cannot be cloned, and is used up.
+
+use std::fmt;
+use std::sync::Arc;
+
+use strongroom_core::{
+    AccessRequest, Action, AuditRecord, Decision, DecisionRecord, Effect, Explanation, List,
+    Monotonic, Principal, Read, Receipt, Recover, RequestContext, SecretPath, SecretRef, Stage,
+    Subject, Target, Timestamp, VersionSelector, WholeStore,
+};
+
+use crate::error::{Denied, Error, Unavailable};
+use crate::future::catch_panic;
+use crate::room::Inner;
+use crate::vault::{Freshness, LoadedSecret};
+
+/// Leave to do one thing to one target, once, within the permit's life time (60 s by default).
+///
+/// ```compile_fail
+/// # use strongroom_engine::{Permit, core::Read};
+/// fn twice(permit: Permit<Read>) {
+///     let again = permit.clone(); // a permit cannot be cloned
+/// }
+/// ```
+#[must_use = "a permit does nothing until it is used"]
+pub struct Permit<A: Action> {
+    grant: Redeemed<A>,
+    expires: Monotonic,
+    policy_revision: u64,
+}
+
+/// A permit that was opened: what the vault asks for.
+pub(crate) struct Redeemed<A: Action> {
+    inner: Arc<Inner>,
+    target: A::Target,
+    receipt: Receipt,
+    loaded: Option<LoadedSecret>,
+    asker: Option<Asker>,
+}
+
+/// Who asks, as a session knows it.
+#[derive(Clone)]
+pub(crate) struct Asker {
+    pub(crate) principal: Principal,
+    pub(crate) context: RequestContext,
+    pub(crate) subject: Subject,
+    pub(crate) freshness: Freshness,
+}
+
+impl<A: Action> Permit<A> {
+    /// What the permit is about.
+    #[must_use]
+    pub fn target(&self) -> &A::Target {
+        &self.grant.target
+    }
+
+    /// The audit record of the decision.
+    #[must_use]
+    pub fn receipt(&self) -> &Receipt {
+        &self.grant.receipt
+    }
+
+    /// Opens the permit, if it still holds.
+    pub(crate) fn redeem(self) -> Result<Redeemed<A>, Error> {
+        let inner = &self.grant.inner;
+        if !inner.vault.is_open() {
+            return Err(Error::Sealed);
+        }
+        let outdated = match &self.grant.loaded {
+            Some(loaded) => inner.vault.is_outdated(loaded),
+            None => false,
+        };
+        if outdated
+            || inner.clock.elapsed() >= self.expires
+            || inner.policy.revision() != self.policy_revision
+        {
+            return Err(Unavailable::StalePermit.into());
+        }
+        Ok(self.grant)
+    }
+}
+
+impl<A: Action> fmt::Debug for Permit<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("action", &A::NAME)
+            .field("target", &self.grant.target)
+            .field("receipt", &self.grant.receipt)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<A: Action> Redeemed<A> {
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    pub(crate) fn target(&self) -> &A::Target {
+        &self.target
+    }
+
+    pub(crate) fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    /// What was loaded when the permit was granted; once.
+    pub(crate) fn take_loaded(&mut self) -> Option<LoadedSecret> {
+        self.loaded.take()
+    }
+
+    /// The seq of the head that was loaded; 0 where there was none.
+    pub(crate) fn seq(&self) -> u64 {
+        let summary = self.loaded.as_ref().and_then(|l| l.summary(VersionSelector::default()));
+        summary.and_then(|summary| summary.head).map_or(0, |head| head.seq)
+    }
+}
+
+impl Redeemed<List> {
+    /// Whether the holder may list this path: what is denied is left out of listings.
+    pub(crate) async fn may_see(&self, path: &SecretPath) -> bool {
+        let Some(asker) = &self.asker else { return false };
+        let now = self.inner.clock.now();
+        let request =
+            AccessRequest::new(asker.principal.clone(), List::NAME, path.clone(), now)
+                .with_context(asker.context.clone());
+        let decision = decide(&self.inner, asker, &request, now).await;
+        decision.effect() == Effect::Allow
+    }
+}
+
+/// Decides a request: the policy engine's word, after what no policy can override.
+async fn decide(
+    inner: &Inner,
+    asker: &Asker,
+    request: &AccessRequest,
+    now: Timestamp,
+) -> Decision {
+    if !asker.principal.is_well_formed() {
+        return Decision::deny().because("the principal's id is not well formed");
+    }
+    if asker.principal.expiry().is_some_and(|until| until <= now) {
+        return Decision::deny().because("the principal's authentication has expired");
+    }
+    let decision = match catch_panic(inner.policy.decide(&asker.subject, request)).await {
+        Ok(decision) => decision,
+        Err(_) => return Decision::unavailable("policy failure: the policy engine panicked"),
+    };
+    match decision.obligations().first() {
+        Some(_) if decision.effect() == Effect::Allow => {
+            Decision::unavailable("the policy asks for an obligation that this engine does not know")
+        }
+        _ => decision,
+    }
+}
+
+/// A request whose decision is not recorded yet.
+struct Decided<A: Action> {
+    target: A::Target,
+    decision: Decision,
+    loaded: Option<LoadedSecret>,
+    record: AuditRecord,
+    policy_revision: u64,
+    failed: Option<Error>,
+}
+
+async fn prepare<A: Action>(
+    inner: &Arc<Inner>,
+    asker: &Asker,
+    target: A::Target,
+) -> Result<Decided<A>, Error> {
+    let policy_revision = inner.policy.revision();
+    let now = inner.clock.now();
+    let wide: Target = target.clone().into();
+    let mut request = AccessRequest::new(asker.principal.clone(), A::NAME, wide, now);
+    request.context = asker.context.clone();
+    let mut loaded = None;
+    // Only a policy that says so sees a secret before it is allowed, and it asks by principal,
+    // action and path alone: what exists and what does not takes the same calls.
+    if inner.policy.needs_secret(&request)
+        && let Some(path) = request.target.secret()
+    {
+        let secret = inner.vault.load(path, asker.freshness).await?;
+        request.secret = secret.facts();
+        loaded = Some(secret);
+    }
+    let decision = decide(inner, asker, &request, now).await;
+    let mut failed = None;
+    if decision.effect() != Effect::Allow {
+        loaded = None;
+    } else if let (None, Some(path)) = (&loaded, request.target.secret()) {
+        match inner.vault.load(path, asker.freshness).await {
+            Ok(secret) => loaded = Some(secret),
+            // Recorded as allowed; what was in the way goes to the caller.
+            Err(error) => failed = Some(error),
+        }
+    }
+    let which = match &request.target {
+        Target::Version(secret) => secret.which(),
+        _ => Stage::Current.into(),
+    };
+    let record = AuditRecord::Decision(DecisionRecord {
+        at: now,
+        principal: Some(request.principal),
+        action: A::NAME,
+        effect: decision.effect(),
+        explanation: decision.explanation().clone(),
+        target: request.target,
+        context: request.context,
+        loaded: loaded.as_ref().and_then(|loaded| loaded.summary(which)),
+    });
+    Ok(Decided { target, decision, loaded, record, policy_revision, failed })
+}
+
+fn grant<A: Action>(
+    inner: &Arc<Inner>,
+    asker: &Asker,
+    decided: Decided<A>,
+    receipt: Receipt,
+) -> Result<Permit<A>, Error> {
+    let explanation = decided.decision.explanation();
+    match decided.decision.effect() {
+        Effect::Deny => Err(Denied::new(A::NAME, receipt, explanation.clone()).into()),
+        Effect::Unavailable => {
+            Err(Unavailable::Policy { receipt, explanation: explanation.clone() }.into())
+        }
+        Effect::Allow => match decided.failed {
+            Some(error) => Err(error),
+            None => Ok(Permit {
+                grant: Redeemed {
+                    inner: inner.clone(),
+                    target: decided.target,
+                    receipt,
+                    loaded: decided.loaded,
+                    // Only listings ask again, path by path.
+                    asker: (A::NAME == List::NAME).then(|| asker.clone()),
+                },
+                expires: inner.clock.elapsed().saturating_add(inner.permit_lifetime),
+                policy_revision: decided.policy_revision,
+            }),
+        },
+    }
+}
+
+/// Decides, loads, records, and grants. The only way to a permit for a caller.
+pub(crate) async fn authorize<A: Action>(
+    inner: &Arc<Inner>,
+    asker: &Asker,
+    target: A::Target,
+) -> Result<Permit<A>, Error> {
+    if !inner.vault.is_open() {
+        return Err(Error::Sealed);
+    }
+    let decided = prepare::<A>(inner, asker, target).await?;
+    let receipts =
+        inner.sink.append(std::slice::from_ref(&decided.record), inner.durability).await?;
+    let receipt = *receipts
+        .first()
+        .ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
+    grant(inner, asker, decided, receipt)
+}
+
+/// Decides many reads, and records them in one append.
+pub(crate) async fn authorize_reads(
+    inner: &Arc<Inner>,
+    asker: &Asker,
+    secrets: &[SecretRef],
+) -> Result<Vec<Result<Permit<Read>, Error>>, Error> {
+    if !inner.vault.is_open() {
+        return Err(Error::Sealed);
+    }
+    let mut decided = Vec::with_capacity(secrets.len());
+    let mut records = Vec::with_capacity(secrets.len());
+    for secret in secrets {
+        let one = prepare::<Read>(inner, asker, secret.clone()).await?;
+        records.push(one.record.clone());
+        decided.push(one);
+    }
+    if records.is_empty() {
+        return Ok(Vec::new());
+    }
+    let receipts = inner.sink.append(&records, inner.durability).await?;
+    if receipts.len() != decided.len() {
+        return Err(Unavailable::Unsupported("the audit sink gave too few receipts").into());
+    }
+    let granted =
+        decided.into_iter().zip(receipts).map(|(one, receipt)| grant(inner, asker, one, receipt));
+    Ok(granted.collect())
+}
+
+/// Mints the permit under which a dead process's writes are settled: without policy, for
+/// `system:strongroom`, at open alone, and able only to fence.
+pub(crate) async fn authorize_recovery(inner: &Arc<Inner>) -> Result<Redeemed<Recover>, Error> {
+    let record = system_record(inner, Recover::NAME, "settles what a dead process left open");
+    let receipts = inner.sink.append(&[record], inner.durability).await?;
+    let receipt = *receipts
+        .first()
+        .ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
+    Ok(Redeemed { inner: inner.clone(), target: WholeStore, receipt, loaded: None, asker: None })
+}
+
+fn system_record(
+    inner: &Inner,
+    action: strongroom_core::ActionName,
+    reason: &'static str,
+) -> AuditRecord {
+    let explanation: Explanation = Decision::allow().because(reason).explanation().clone();
+    AuditRecord::Decision(DecisionRecord {
+        at: inner.clock.now(),
+        principal: None,
+        action,
+        target: Target::Store,
+        effect: Effect::Allow,
+        explanation,
+        context: RequestContext::default(),
+        loaded: None,
+    })
+}

@@ -1,0 +1,179 @@
+//! An open store, a closed one, and the way between them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_core::{
+    AuditSink, Clock, Durability, LogId, Names, PolicyEngine, Principal, Seal, SecretPath, StoreId,
+};
+
+use crate::builder::NeedsStorage;
+use crate::error::Error;
+use crate::session::Session;
+use crate::vault::{Opening, Parts, Vault};
+
+/// What an open store is made of. `vault` keeps storage and keys to itself.
+pub(crate) struct Inner {
+    pub(crate) vault: Vault,
+    pub(crate) policy: Arc<dyn PolicyEngine>,
+    pub(crate) sink: Arc<dyn AuditSink>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) durability: Durability,
+    pub(crate) permit_lifetime: Duration,
+    parts: Parts,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.vault.fmt(f)
+    }
+}
+
+/// What a closed store is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Ingredients {
+    pub(crate) parts: Parts,
+    pub(crate) policy: Arc<dyn PolicyEngine>,
+    pub(crate) permit_lifetime: Duration,
+}
+
+impl Ingredients {
+    /// Opens or creates, and settles what dead processes left open.
+    pub(crate) async fn open(self, opening: Opening) -> Result<Strongroom, Error> {
+        let Self { parts, policy, permit_lifetime } = self;
+        let (vault, dead) = match opening {
+            Opening::Existing => crate::vault::open(&parts).await?,
+            Opening::New => crate::vault::create(&parts).await?,
+        };
+        let inner = Arc::new(Inner {
+            vault,
+            policy,
+            sink: parts.sink.clone(),
+            clock: parts.clock.clone(),
+            durability: parts.durability,
+            permit_lifetime,
+            parts,
+        });
+        inner.vault.settle_dead_logs(&inner, dead).await?;
+        Ok(Strongroom(inner))
+    }
+}
+
+/// An open store. Clones are the same store.
+///
+/// ```
+/// use strongroom_engine::core::{Credential, Principal};
+/// # futures_executor::block_on(async {
+/// # let kit = strongroom_testkit::TestRoom::allowing_all();
+/// # let room = kit.room();
+/// let billing = room.session(Principal::service("billing"));
+/// billing.put("prod/billing/db", Credential::new("billing_rw", "s3cr3t")).await?;
+/// let db: Credential = billing.get("prod/billing/db").await?;
+/// assert_eq!(db.username(), "billing_rw");
+/// # Ok::<(), strongroom_engine::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Strongroom(Arc<Inner>);
+
+impl Strongroom {
+    /// Begins to put a store together. Each step is a type, so that a forgotten part does not
+    /// compile.
+    #[must_use]
+    pub fn builder() -> NeedsStorage {
+        NeedsStorage::new()
+    }
+
+    /// A session for a caller, whom the host has authenticated.
+    #[must_use]
+    pub fn session(&self, principal: Principal) -> Session {
+        Session::new(self.0.clone(), principal)
+    }
+
+    /// Which store this is.
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.0.vault.store()
+    }
+
+    /// The audit log that this open of the store writes.
+    #[must_use]
+    pub fn log(&self) -> LogId {
+        self.0.vault.log()
+    }
+
+    /// Whether the store can be used; false once it is sealed or closed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.vault.is_open()
+    }
+
+    /// Forgets what is cached of a path: the next read asks the storage, whatever its freshness.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the text is no path.
+    pub fn invalidate(&self, path: impl Names<SecretPath>) -> Result<(), Error> {
+        let path: SecretPath = path.try_into().map_err(|error| Error::from(error.into()))?;
+        self.0.vault.invalidate(&path);
+        Ok(())
+    }
+
+    /// Wipes all keys now. Clones, sessions and permits of this store answer [`Error::Sealed`]
+    /// from here on. What was open in the log is settled by the next `unseal` or `open`.
+    #[must_use]
+    pub fn seal(self) -> SealedStrongroom {
+        self.0.vault.wipe();
+        SealedStrongroom(Ingredients {
+            parts: self.0.parts.clone(),
+            policy: self.0.policy.clone(),
+            permit_lifetime: self.0.permit_lifetime,
+        })
+    }
+
+    /// Settles what is in doubt, closes the log, and wipes all keys. Clones, sessions and permits
+    /// answer [`Error::Sealed`] from here on.
+    ///
+    /// # Errors
+    /// Where something could not be settled or the log not closed; the next opener does both. The
+    /// keys are wiped all the same.
+    pub async fn close(self) -> Result<(), Error> {
+        let settled = self.0.vault.settle_all().await;
+        let closed = match settled {
+            Ok(true) => self.0.sink.close().await.map_err(Error::from),
+            // A log that does not end says to the next opener that there is something to settle.
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.0.vault.wipe();
+        closed
+    }
+
+    /// The same store for callers without a runtime.
+    #[must_use]
+    pub fn blocking(self) -> crate::blocking::Strongroom {
+        crate::blocking::Strongroom::new(self)
+    }
+}
+
+/// A store whose keys are wiped, or were never there. It can only be unsealed.
+#[derive(Debug)]
+pub struct SealedStrongroom(Ingredients);
+
+impl SealedStrongroom {
+    pub(crate) fn new(ingredients: Ingredients) -> Self {
+        Self(ingredients)
+    }
+
+    /// Opens the store with a seal.
+    ///
+    /// # Errors
+    /// The store, still sealed, and what was in the way.
+    pub async fn unseal(mut self, seal: impl Seal) -> Result<Strongroom, (Self, Error)> {
+        self.0.parts.seal = Arc::new(seal);
+        match self.0.clone().open(Opening::Existing).await {
+            Ok(room) => Ok(room),
+            Err(error) => Err((self, error)),
+        }
+    }
+}

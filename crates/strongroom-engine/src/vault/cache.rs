@@ -1,0 +1,80 @@
+//! A bounded cache of encrypted heads. Nothing decrypted is ever kept.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use sha2::{Digest as _, Sha256};
+use strongroom_core::{Digest, Entry, Key, Revision};
+
+use super::keys::Verified;
+
+/// An encrypted head as the storage held it.
+pub(super) struct CachedHead {
+    pub(super) revision: Revision,
+    pub(super) digest: Digest,
+    pub(super) record: Vec<u8>,
+    verified: Mutex<Verified>,
+}
+
+impl CachedHead {
+    pub(super) fn new(entry: Entry, verified: Verified) -> Self {
+        Self {
+            revision: entry.revision,
+            digest: digest(&entry.value),
+            record: entry.value,
+            verified: Mutex::new(verified),
+        }
+    }
+
+    pub(super) fn verified(&self) -> Verified {
+        *self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn verify(&self, now: Verified) {
+        *self.verified.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+}
+
+/// SHA-256 of a record as it is stored.
+pub(super) fn digest(record: &[u8]) -> Digest {
+    Digest::from_bytes(Sha256::digest(record).into())
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+/// What an entry costs besides its record: key, revision, counters, the cache's own tables.
+const OVERHEAD: u64 = 256;
+
+impl Weighter<Key, Arc<CachedHead>> for Bytes {
+    fn weight(&self, _: &Key, head: &Arc<CachedHead>) -> u64 {
+        u64::try_from(head.record.len()).unwrap_or(u64::MAX).saturating_add(OVERHEAD)
+    }
+}
+
+/// The cache, bounded in bytes.
+pub(super) struct HeadCache(Cache<Key, Arc<CachedHead>, Bytes>);
+
+impl HeadCache {
+    pub(super) fn new(bytes: u64) -> Self {
+        let items = usize::try_from(bytes / 1024).unwrap_or(usize::MAX).max(1);
+        Self(Cache::with_weighter(items, bytes, Bytes))
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<CachedHead>> {
+        self.0.get(key)
+    }
+
+    pub(super) fn insert(&self, key: Key, head: Arc<CachedHead>) {
+        self.0.insert(key, head);
+    }
+
+    pub(super) fn remove(&self, key: &Key) {
+        self.0.remove(key);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.clear();
+    }
+}

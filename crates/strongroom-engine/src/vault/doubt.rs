@@ -1,0 +1,250 @@
+//! Writes of which it is not known whether they took effect, and how that is found out.
+//!
+//! A write is *in doubt* from before its intent is recorded until its outcome is known. What a
+//! dropped future or a lost reply leaves in doubt is settled by sending the same bytes again: once
+//! the storage answers, they can take effect no more than once, and then either the head carries
+//! the write's id or it never will. A read alone would not prove that.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use strongroom_core::{
+    AuditRecord, Batch, Durability, Key, Outcome, OutcomeRecord, Receipt, Version, WriteId, Written,
+};
+use strongroom_crypto::{HeadRef, Lineage, NamespaceRecord, RECENT_WRITES};
+
+use super::Vault;
+use super::commit::Place;
+use crate::error::{Error, Indeterminate, Unavailable, WriteOutcome};
+
+/// One write in doubt.
+pub(crate) struct Doubt {
+    pub(super) place: Place,
+    pub(super) key: Key,
+    pub(super) seq: u64,
+    pub(super) write: WriteId,
+    /// The version that the write makes, if it makes one.
+    pub(super) version: Option<Version>,
+    /// The batch that carries the record itself. Encrypted, like all that is stored.
+    pub(super) batch: Batch,
+    /// The intent's place, once it is known to be recorded.
+    receipt: Mutex<Option<Receipt>>,
+    /// Whether nobody works on it any more.
+    abandoned: AtomicBool,
+    /// What became of it, once that is known.
+    outcome: Mutex<Option<Outcome>>,
+}
+
+impl Doubt {
+    pub(super) fn new(
+        place: Place,
+        key: Key,
+        seq: u64,
+        write: WriteId,
+        version: Option<Version>,
+        batch: Batch,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            place,
+            key,
+            seq,
+            write,
+            version,
+            batch,
+            receipt: Mutex::new(None),
+            abandoned: AtomicBool::new(false),
+            outcome: Mutex::new(None),
+        })
+    }
+
+    pub(super) fn recorded(&self, receipt: Receipt) {
+        *self.receipt.lock().unwrap_or_else(PoisonError::into_inner) = Some(receipt);
+    }
+
+    fn receipt(&self) -> Option<Receipt> {
+        *self.receipt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+}
+
+/// The writes in doubt of this process.
+#[derive(Default)]
+pub(super) struct Doubts(Mutex<Vec<Arc<Doubt>>>);
+
+impl Doubts {
+    fn list(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Doubt>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a write. If the guard is dropped before [`DoubtGuard::settle`], the write stays in
+    /// doubt and is anybody's to settle.
+    pub(super) fn enter(&self, doubt: Arc<Doubt>) -> DoubtGuard<'_> {
+        self.list().push(doubt.clone());
+        DoubtGuard { doubts: self, doubt }
+    }
+
+    fn abandoned(&self, key: Option<&Key>) -> Vec<Arc<Doubt>> {
+        let matches = |doubt: &&Arc<Doubt>| {
+            doubt.is_abandoned() && key.is_none_or(|key| *key == doubt.key)
+        };
+        self.list().iter().filter(matches).cloned().collect()
+    }
+
+    fn forget(&self, doubt: &Arc<Doubt>) {
+        self.list().retain(|other| !Arc::ptr_eq(other, doubt));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list().is_empty()
+    }
+}
+
+/// Held while a write is worked on.
+pub(super) struct DoubtGuard<'a> {
+    doubts: &'a Doubts,
+    doubt: Arc<Doubt>,
+}
+
+impl DoubtGuard<'_> {
+    pub(super) fn doubt(&self) -> &Arc<Doubt> {
+        &self.doubt
+    }
+
+    /// Nothing was recorded or sent: there is nothing to be in doubt about.
+    pub(super) fn never_began(self) {
+        self.doubts.forget(&self.doubt);
+    }
+
+    /// The outcome is known. It is remembered until it is recorded.
+    pub(super) fn settle(&self, outcome: Outcome) {
+        *self.doubt.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    }
+
+    /// The outcome is known and recorded.
+    pub(super) fn finish(self) {
+        self.doubts.forget(&self.doubt);
+    }
+}
+
+impl Drop for DoubtGuard<'_> {
+    fn drop(&mut self) {
+        self.doubt.abandoned.store(true, Ordering::Release);
+    }
+}
+
+impl Vault {
+    /// Whether something is in doubt on a key that nobody works on.
+    pub(super) fn has_doubt(&self, key: &Key) -> bool {
+        !self.doubts.is_empty() && !self.doubts.abandoned(Some(key)).is_empty()
+    }
+
+    /// Settles what is in doubt on a key, before the next write on it.
+    pub(super) async fn settle_key(&self, key: &Key) -> Result<(), Error> {
+        for doubt in self.doubts.abandoned(Some(key)) {
+            self.settle_doubt(&doubt).await?;
+        }
+        Ok(())
+    }
+
+    /// Settles all that is in doubt. Whether the log may be closed as whole.
+    pub(crate) async fn settle_all(&self) -> Result<bool, Error> {
+        for doubt in self.doubts.abandoned(None) {
+            self.settle_doubt(&doubt).await?;
+        }
+        Ok(self.doubts.is_empty())
+    }
+
+    /// Finds out what became of a write that a caller holds the error of.
+    pub(crate) async fn resolve(&self, write: &Indeterminate) -> Result<WriteOutcome, Error> {
+        self.keys.get()?;
+        let outcome = match write.doubt.outcome() {
+            Some(outcome) => outcome,
+            None => self.settle_doubt(&write.doubt).await?,
+        };
+        Ok(match outcome {
+            Outcome::Done => WriteOutcome::TookEffect(write.doubt.version),
+            Outcome::Lost => WriteOutcome::DidNot,
+            Outcome::Unknown => WriteOutcome::Unknown,
+        })
+    }
+
+    async fn settle_doubt(&self, doubt: &Arc<Doubt>) -> Result<Outcome, Error> {
+        let outcome = match doubt.outcome() {
+            Some(outcome) => outcome,
+            None => self.send_again(doubt).await?,
+        };
+        *doubt.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        // Without a receipt the intent was perhaps never recorded. Then this log is not closed as
+        // whole, and the next opener finds the intent, if there is one.
+        if let Some(intent) = doubt.receipt() {
+            let record =
+                AuditRecord::Outcome(OutcomeRecord { at: self.clock.now(), intent, outcome });
+            self.sink.append(&[record], Durability::Flushed).await?;
+            self.doubts.forget(doubt);
+        }
+        Ok(outcome)
+    }
+
+    async fn send_again(&self, doubt: &Arc<Doubt>) -> Result<Outcome, Error> {
+        if doubt.receipt().is_none() {
+            // The future was dropped while its intent was being recorded: nothing was sent.
+            return Ok(Outcome::Lost);
+        }
+        match self.storage.write(doubt.batch.clone()).await {
+            Ok(Written::Committed { .. }) => Ok(Outcome::Done),
+            Ok(Written::Conflict { .. }) => {
+                // An expectation failed, and a revision never comes back: from now on the batch
+                // cannot land. Did it before?
+                let mut answers = self.storage.read(std::slice::from_ref(&doubt.key)).await?;
+                let lineage = match answers.pop().flatten() {
+                    Some(entry) => Some(self.lineage_of(doubt, &entry.value).await?),
+                    None => None,
+                };
+                Ok(match lineage {
+                    None => Outcome::Lost,
+                    Some((_, lineage)) if lineage.contains(doubt.write) => Outcome::Done,
+                    Some((seq, _)) => lost_or_unknown(doubt.seq, seq),
+                })
+            }
+            Err(error) => {
+                let source = Some(Arc::new(Unavailable::Storage(error)));
+                Err(Error::Indeterminate(Indeterminate { doubt: doubt.clone(), source }))
+            }
+        }
+    }
+
+    async fn lineage_of(&self, doubt: &Doubt, record: &[u8]) -> Result<(u64, Lineage), Error> {
+        let keys = self.keys.get()?;
+        Ok(match &doubt.place {
+            Place::Head(path) => {
+                let namespace = self.namespace(&keys, path.namespace_str()).await?;
+                let Some(namespace) = namespace else {
+                    return Err(crate::error::NotFound::Namespace.into());
+                };
+                let plaintext = self.decrypt_head(&namespace, &doubt.key, record)?;
+                let head = HeadRef::parse(&plaintext)
+                    .map_err(|_| crate::error::Tampered::Content("a head of another form"))?;
+                (head.base.seq, head.base.lineage)
+            }
+            Place::Namespace(_) => {
+                let keyring = &keys.keyring;
+                let record =
+                    NamespaceRecord::decrypt(&keyring.root, self.store, &doubt.key, record)?;
+                (record.generation, record.lineage)
+            }
+        })
+    }
+}
+
+/// A write with that seq is not among the recent ones of a record at `found`.
+pub(super) fn lost_or_unknown(seq: u64, found: u64) -> Outcome {
+    let remembered = u64::try_from(RECENT_WRITES).unwrap_or(u64::MAX);
+    if found.saturating_sub(seq) < remembered { Outcome::Lost } else { Outcome::Unknown }
+}

@@ -1,0 +1,210 @@
+//! Walking over the secrets below a prefix.
+//!
+//! Storage keys hide names, so the storage's order is not the order of names: a walk decrypts each
+//! head for its path. One level at a time it jumps over what lies deeper.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use strongroom_core::{
+    Entry, Key, List, ListNamespaces, Namespace, Prefix, Scan, SecretPath,
+};
+use strongroom_crypto::{HeadRef, NamespaceState};
+
+use super::Vault;
+use super::keys::OpenNamespace;
+use crate::error::{Error, Invalid, NotFound, Tampered};
+use crate::permit::Redeemed;
+
+/// How many heads are read at once.
+const PAGE: NonZeroU32 = NonZeroU32::new(256).unwrap();
+
+/// A walk over all secrets below a prefix, in no order.
+pub(crate) struct Walk {
+    grant: Redeemed<List>,
+    namespace: Option<Arc<OpenNamespace>>,
+    prefix: Vec<u8>,
+    after: Option<Key>,
+    more: bool,
+}
+
+impl Walk {
+    /// The next page of paths that the caller may see; `None` at the end.
+    pub(crate) async fn next_page(&mut self) -> Result<Option<Vec<SecretPath>>, Error> {
+        let inner = self.grant.inner().clone();
+        let vault = &inner.vault;
+        vault.keys.get()?;
+        while self.more {
+            let Some(namespace) = &self.namespace else { break };
+            let scan = Scan {
+                prefix: self.prefix.clone(),
+                after: self.after.clone(),
+                limit: PAGE,
+                with_values: true,
+            };
+            let page = vault.storage.list(&scan).await?;
+            self.more = page.more;
+            self.after = page.entries.last().map(|entry| entry.key.clone());
+            let mut paths = Vec::with_capacity(page.entries.len());
+            for entry in page.entries {
+                let value = entry.value.unwrap_or_default();
+                let path = vault.listed(namespace, &entry.key, &value).await?;
+                // A path may be a secret and a prefix: its own head lies among those below it.
+                if let Some(path) = path
+                    && self.grant.target().contains(&path)
+                    && self.grant.may_see(&path).await
+                {
+                    paths.push(path);
+                }
+            }
+            if !paths.is_empty() {
+                return Ok(Some(paths));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A name one level below a prefix.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Child {
+    /// The segment.
+    pub name: String,
+    /// Whether there is a secret of that name.
+    pub is_secret: bool,
+    /// Whether there are secrets below it.
+    pub is_prefix: bool,
+}
+
+impl Vault {
+    /// Begins a walk.
+    pub(crate) async fn walk(grant: Redeemed<List>) -> Result<Walk, Error> {
+        let inner = grant.inner().clone();
+        let vault = &inner.vault;
+        let keys = vault.keys.get()?;
+        let prefix: &Prefix = grant.target();
+        // What is cached of the namespace may be older than its destruction.
+        let name = prefix.namespace();
+        vault.namespaces.remove(name.as_str());
+        let namespace = vault.namespace(&keys, name.as_str()).await?;
+        let (prefix, more) = match namespace.as_deref().and_then(OpenNamespace::parts) {
+            Some((id, names, _)) => (strongroom_crypto::head_prefix(id, names, prefix), true),
+            None => (Vec::new(), false),
+        };
+        Ok(Walk { grant, namespace, prefix, after: None, more })
+    }
+
+    /// The path of a listed head; `None` for a tombstone.
+    async fn listed(
+        &self,
+        namespace: &OpenNamespace,
+        key: &Key,
+        record: &[u8],
+    ) -> Result<Option<SecretPath>, Error> {
+        let plaintext = match self.decrypt_head(namespace, key, record) {
+            Ok(plaintext) => plaintext,
+            Err(_) => {
+                // Keys may have been rotated since the walk began.
+                let keys = self.keys.get()?;
+                self.namespaces.remove(namespace.record.name.as_str());
+                let newer = self.namespace(&keys, namespace.record.name.as_str()).await?;
+                self.decrypt_head(&*newer.ok_or(NotFound::Namespace)?, key, record)?
+            }
+        };
+        let head = HeadRef::parse(&plaintext)
+            .map_err(|_| Tampered::Content("a head of another form"))?;
+        let path: SecretPath =
+            head.path.parse().map_err(|_| Tampered::Content("a head without a path"))?;
+        let derived = namespace
+            .parts()
+            .map(|(id, names, _)| strongroom_crypto::head_key(id, names, &path));
+        if derived.as_ref() != Some(key) {
+            return Err(Tampered::Content("a head that names another path").into());
+        }
+        Ok(head.live.map(|_| path))
+    }
+
+    /// One level below the prefix of the permit, sorted by name.
+    pub(crate) async fn children(grant: Redeemed<List>, most: usize) -> Result<Vec<Child>, Error> {
+        let base = grant.target().clone();
+        let depth = base.segments().count();
+        let mut walk = Self::walk(grant).await?;
+        let mut found: std::collections::BTreeMap<String, (bool, bool)> =
+            std::collections::BTreeMap::new();
+        while let Some(page) = walk.next_page().await? {
+            for path in page {
+                let mut rest = path.segments().skip(depth);
+                let Some(name) = rest.next() else { continue };
+                let deeper = rest.next().is_some();
+                let child = found.entry(name.to_owned()).or_default();
+                child.0 |= !deeper;
+                child.1 |= deeper;
+            }
+            if found.len() > most {
+                return Err(Invalid::Request(
+                    "too many names on one level to be sorted: list by page",
+                )
+                .into());
+            }
+        }
+        Ok(found
+            .into_iter()
+            .map(|(name, (is_secret, is_prefix))| Child { name, is_secret, is_prefix })
+            .collect())
+    }
+
+    /// The namespaces that are not destroyed, sorted by name.
+    pub(crate) async fn list_namespaces(
+        &self,
+        _grant: &Redeemed<ListNamespaces>,
+    ) -> Result<Vec<Namespace>, Error> {
+        let keys = self.keys.get()?;
+        let mut names = Vec::new();
+        let prefix = strongroom_crypto::namespaces_prefix();
+        for (key, entry) in self.all(prefix).await? {
+            let record = self.open_namespace(&keys, &key, &entry.value).await?;
+            if strongroom_crypto::namespace_key(&keys.keyring.store_names, &record.name) != key {
+                return Err(Tampered::Content("a namespace record of another name").into());
+            }
+            if matches!(record.state, NamespaceState::Live { .. }) {
+                names.push(record.name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// All records below a prefix of storage keys.
+    pub(super) async fn all(&self, prefix: Vec<u8>) -> Result<Vec<(Key, Entry)>, Error> {
+        let mut found = Vec::new();
+        let mut scan = Scan { prefix, after: None, limit: PAGE, with_values: true };
+        loop {
+            let page = self.storage.list(&scan).await?;
+            scan.after = page.entries.last().map(|entry| entry.key.clone());
+            for entry in page.entries {
+                let value = entry.value.unwrap_or_default();
+                found.push((entry.key, Entry { revision: entry.revision, value }));
+            }
+            if !page.more {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The keys of all records below a prefix, a page at a time.
+    pub(super) async fn keys_below(
+        &self,
+        prefix: &[u8],
+        after: &mut Option<Key>,
+    ) -> Result<(Vec<Key>, bool), Error> {
+        let scan = Scan {
+            prefix: prefix.to_vec(),
+            after: after.clone(),
+            limit: PAGE,
+            with_values: false,
+        };
+        let page = self.storage.list(&scan).await?;
+        *after = page.entries.last().map(|entry| entry.key.clone()).or_else(|| after.take());
+        Ok((page.entries.into_iter().map(|entry| entry.key).collect(), page.more))
+    }
+}

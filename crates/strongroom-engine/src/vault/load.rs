@@ -1,0 +1,330 @@
+//! Finding the head of a secret: from the cache where that is fresh enough, else from storage.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_core::{
+    Entry, Key, Loaded, LoadedHead, Monotonic, Revision, SecretFacts, SecretPath, Stage, Timestamp,
+    Version, VersionSelector, VersionState,
+};
+use strongroom_crypto::{HeadRef, LiveRef, RecordError, VersionRef, record_key_id};
+use zeroize::Zeroizing;
+
+use super::cache::{CachedHead, digest};
+use super::keys::{OpenKeys, OpenNamespace, Verified};
+use super::{Freshness, Vault};
+use crate::error::{Error, NotFound, Tampered, Unavailable};
+
+/// How often a load starts again when keys change under it.
+const ATTEMPTS: usize = 4;
+
+/// What there is at a path. The head is decrypted, its values are not.
+pub(crate) struct LoadedSecret {
+    pub(super) namespace: Option<Arc<OpenNamespace>>,
+    pub(super) key: Option<Key>,
+    pub(super) head: Option<OpenedHead>,
+    checked: Monotonic,
+}
+
+/// A decrypted head, wiped on drop, with the record that it came from.
+pub(super) struct OpenedHead {
+    pub(super) cached: Arc<CachedHead>,
+    plaintext: Zeroizing<Vec<u8>>,
+}
+
+impl OpenedHead {
+    pub(super) fn view(&self) -> Result<HeadRef<'_>, Error> {
+        HeadRef::parse(&self.plaintext)
+            .map_err(|_| Tampered::Content("a head of another form").into())
+    }
+
+    pub(super) fn revision(&self) -> &Revision {
+        &self.cached.revision
+    }
+}
+
+impl LoadedSecret {
+    /// What the audit record says of it. `None` where there is no namespace.
+    pub(crate) fn summary(&self, which: VersionSelector) -> Option<Loaded> {
+        let head = self.head.as_ref().and_then(|head| {
+            let view = head.view().ok()?;
+            let version = view.live.as_ref().and_then(|live| match which {
+                VersionSelector::Version(version) => Some(version),
+                VersionSelector::Stage(stage) => pointed_at(live, stage),
+            });
+            Some(LoadedHead { seq: view.base.seq, digest: head.cached.digest, version })
+        });
+        Some(Loaded { key: self.key.clone()?, head })
+    }
+
+    /// What a policy may know of it. An absent secret has no facts.
+    pub(crate) fn facts(&self) -> Option<SecretFacts> {
+        let view = self.head.as_ref()?.view().ok()?;
+        let live = view.live?;
+        let metadata = live.metadata().ok()?;
+        let mut facts = SecretFacts::default();
+        facts.kind = live.kind.to_owned();
+        facts.owner = metadata.owner;
+        facts.labels = metadata.labels;
+        Some(facts)
+    }
+
+    /// How long ago the storage was last known to hold this.
+    pub(super) fn age(&self, now: Monotonic) -> Duration {
+        now.saturating_since(self.checked)
+    }
+}
+
+pub(super) fn pointed_at(live: &LiveRef<'_>, stage: Stage) -> Option<Version> {
+    match stage {
+        Stage::Current => live.stages.current,
+        Stage::Pending => live.stages.pending,
+        Stage::Previous => live.stages.previous,
+        _ => None,
+    }
+}
+
+/// The version that a reference means, whatever its state.
+pub(super) fn select<'a>(
+    live: &LiveRef<'a>,
+    which: VersionSelector,
+) -> Result<VersionRef<'a>, NotFound> {
+    let version = match which {
+        VersionSelector::Version(version) => version,
+        VersionSelector::Stage(stage) => {
+            pointed_at(live, stage).ok_or(NotFound::Stage(stage))?
+        }
+    };
+    live.version(version).ok_or(NotFound::Version(version))
+}
+
+/// Whether a version can be read now, and if not, why.
+pub(super) fn readable(
+    live: &LiveRef<'_>,
+    entry: &VersionRef<'_>,
+    now: Timestamp,
+) -> Result<(), NotFound> {
+    match entry.state {
+        VersionState::Enabled if live.expires.is_some_and(|expires| expires <= now) => {
+            Err(NotFound::Expired)
+        }
+        VersionState::Enabled => Ok(()),
+        VersionState::Disabled => Err(NotFound::Disabled {
+            version: entry.version,
+            newest_enabled: live
+                .versions()
+                .filter(|other| other.state == VersionState::Enabled)
+                .map(|other| other.version)
+                .last(),
+        }),
+        VersionState::Deleted => Err(NotFound::Deleted(entry.version)),
+        VersionState::Destroyed => Err(NotFound::Destroyed(entry.version)),
+    }
+}
+
+impl Vault {
+    /// Loads what there is at a path. Called by `authorize` for allowed requests only.
+    pub(crate) async fn load(
+        &self,
+        path: &SecretPath,
+        freshness: Freshness,
+    ) -> Result<LoadedSecret, Error> {
+        let keys = self.keys.get()?;
+        let mut unknown_key = None;
+        for _ in 0..ATTEMPTS {
+            let now = self.clock.elapsed();
+            let Some(namespace) = self.namespace(&keys, path.namespace_str()).await? else {
+                return Ok(LoadedSecret { namespace: None, key: None, head: None, checked: now });
+            };
+            let Some((id, names, _)) = namespace.parts() else { continue };
+            let key = strongroom_crypto::head_key(id, names, path);
+            let Some((cached, checked)) =
+                self.cached_or_read(&namespace, &key, freshness, now).await?
+            else {
+                continue;
+            };
+            let Some(cached) = cached else {
+                let (namespace, key) = (Some(namespace), Some(key));
+                return Ok(LoadedSecret { namespace, key, head: None, checked });
+            };
+            match self.open_head(&keys, &namespace, &cached, path).await {
+                Err(Error::Tampered(Tampered::Record(RecordError::UnknownKey(_))))
+                    if unknown_key != Some(cached.digest) =>
+                {
+                    // Another process may have rotated keys: look once more, then believe it.
+                    unknown_key = Some(cached.digest);
+                    self.namespaces.remove(path.namespace_str());
+                }
+                opened => {
+                    let head = Some(opened?);
+                    let (namespace, key) = (Some(namespace), Some(key));
+                    return Ok(LoadedSecret { namespace, key, head, checked });
+                }
+            }
+        }
+        Err(Unavailable::StalePermit.into())
+    }
+
+    /// Whether this process has seen another head than that one.
+    pub(crate) fn is_outdated(&self, loaded: &LoadedSecret) -> bool {
+        let (Some(key), Some(head)) = (&loaded.key, &loaded.head) else { return false };
+        self.heads.get(key).is_some_and(|cached| cached.revision != *head.revision())
+    }
+
+    fn is_fresh(
+        verified: Verified,
+        freshness: Freshness,
+        now: Monotonic,
+        mark: Option<strongroom_core::ChangeMark>,
+    ) -> bool {
+        match freshness {
+            Freshness::AtMost(limit) if now.saturating_since(verified.at) <= limit => true,
+            _ => mark.is_some() && verified.mark == mark,
+        }
+    }
+
+    /// The cached head if it and its namespace are fresh, else what the storage holds. `None`:
+    /// the namespace changed, start again.
+    async fn cached_or_read(
+        &self,
+        namespace: &Arc<OpenNamespace>,
+        key: &Key,
+        freshness: Freshness,
+        now: Monotonic,
+    ) -> Result<Option<(Option<Arc<CachedHead>>, Monotonic)>, Error> {
+        let cached = self.heads.get(key);
+        if let (Freshness::AtMost(_), Some(cached)) = (freshness, &cached)
+            && Self::is_fresh(namespace.verified(), freshness, now, None)
+            && Self::is_fresh(cached.verified(), freshness, now, None)
+        {
+            return Ok(Some((Some(cached.clone()), cached.verified().at)));
+        }
+        // INVARIANT: the mark is taken before the read, so that what is committed between the two
+        // makes the answer look older than it is, never fresher.
+        let mark = self.storage.change_mark();
+        let namespace_fresh = Self::is_fresh(namespace.verified(), freshness, now, mark);
+        if let Some(cached) = &cached
+            && namespace_fresh
+            && Self::is_fresh(cached.verified(), freshness, now, mark)
+        {
+            let at = match freshness {
+                Freshness::Current => now,
+                Freshness::AtMost(_) => cached.verified().at,
+            };
+            return Ok(Some((Some(cached.clone()), at)));
+        }
+        let verified = Verified { mark, at: now };
+        let entry = if namespace_fresh {
+            let mut answers = self.storage.read(std::slice::from_ref(key)).await?;
+            answers.pop().flatten()
+        } else {
+            let mut answers = self.storage.read(&[namespace.key.clone(), key.clone()]).await?;
+            let head = answers.pop().flatten();
+            match answers.pop().flatten() {
+                Some(entry) if entry.revision == namespace.revision => namespace.verify(verified),
+                _ => {
+                    self.namespaces.remove(namespace.record.name.as_str());
+                    return Ok(None);
+                }
+            }
+            head
+        };
+        let head = entry.map(|entry| self.remember(key, cached, entry, verified));
+        if head.is_none() {
+            self.heads.remove(key);
+        }
+        Ok(Some((head, now)))
+    }
+
+    /// Caches a head as it was read; one of the same revision is only marked as fresh.
+    pub(super) fn remember(
+        &self,
+        key: &Key,
+        cached: Option<Arc<CachedHead>>,
+        entry: Entry,
+        verified: Verified,
+    ) -> Arc<CachedHead> {
+        match cached {
+            Some(cached)
+                if cached.revision == entry.revision && cached.record == entry.value =>
+            {
+                cached.verify(verified);
+                cached
+            }
+            _ => {
+                let head = Arc::new(CachedHead::new(entry, verified));
+                self.heads.insert(key.clone(), head.clone());
+                head
+            }
+        }
+    }
+
+    /// Decrypts and checks a head: it opens, says the path that it was found under, and names no
+    /// newer keys than there are.
+    pub(super) async fn open_head(
+        &self,
+        keys: &Arc<OpenKeys>,
+        namespace: &OpenNamespace,
+        cached: &Arc<CachedHead>,
+        path: &SecretPath,
+    ) -> Result<OpenedHead, Error> {
+        let Some((id, names, _)) = namespace.parts() else {
+            return Err(NotFound::Namespace.into());
+        };
+        let key = strongroom_crypto::head_key(id, names, path);
+        let plaintext = self.decrypt_head(namespace, &key, &cached.record)?;
+        let opened = OpenedHead { cached: cached.clone(), plaintext };
+        let view = opened.view()?;
+        if view.path != path.as_str() {
+            return Err(Tampered::Content("a head that names another path").into());
+        }
+        let (keyring, record) = (view.base.keyring_generation, view.base.namespace_generation);
+        if keyring > keys.keyring.generation
+            && self.reload_keyring().await?.keyring.generation < keyring
+        {
+            return Err(Tampered::KeyringRolledBack.into());
+        }
+        if record > namespace.record.generation {
+            // The cached record may be older than the head; the stored one must not be.
+            self.namespaces.remove(path.namespace_str());
+            let reloaded = self.namespace(keys, path.namespace_str()).await?;
+            if reloaded.is_none_or(|namespace| namespace.record.generation < record) {
+                return Err(Tampered::KeyringRolledBack.into());
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Decrypts a head under whichever epoch it names.
+    pub(super) fn decrypt_head(
+        &self,
+        namespace: &OpenNamespace,
+        key: &Key,
+        record: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let id = record_key_id(record)?;
+        let epoch = namespace.epoch(id).ok_or(RecordError::UnknownKey(id))?;
+        Ok(epoch.decrypt(&super::commit::head_context(self.store, &[key.as_bytes()]), record)?)
+    }
+
+    /// The keyring as the storage holds it now, opened with the root key at hand.
+    pub(super) async fn reload_keyring(&self) -> Result<Arc<OpenKeys>, Error> {
+        let keys = self.keys.get()?;
+        let key = strongroom_crypto::keyring_key();
+        let mut answers = self.storage.read(std::slice::from_ref(&key)).await?;
+        let entry = answers.pop().flatten().ok_or(Tampered::KeyringRolledBack)?;
+        if entry.revision == keys.revision {
+            return Ok(keys);
+        }
+        let keyring = super::open::reopen(&self.seal, &*self.entropy, &keys, &entry).await?;
+        if keyring.generation < keys.keyring.generation {
+            return Err(Tampered::KeyringRolledBack.into());
+        }
+        self.keys.replace(OpenKeys { keyring, revision: entry.revision })
+    }
+
+    /// The digest under which a record is named in intents.
+    pub(super) fn digest_of(record: &[u8]) -> strongroom_core::Digest {
+        digest(record)
+    }
+}

@@ -1,0 +1,201 @@
+//! Opening and creating a store: keyring, seal, log.
+
+use std::sync::Arc;
+
+use strongroom_core::{
+    AuditRecord, Batch, DeadLog, Decision, DecisionRecord, Digest, Durability, Effect, Entropy,
+    Entry, Expect, IntentRecord, KeyContext, LogId, ManageSeals, Op, Outcome, OutcomeRecord,
+    Receipt, RecordKind, RequestContext, Revision, Seal, SealError, SealId, StoreIdentity, Target,
+    WriteId, Written,
+};
+use strongroom_crypto::{Keyring, KeyringError, Lineage, SealEntry, SealedKeyring, Suite};
+
+use super::cache::HeadCache;
+use super::doubt::Doubts;
+use super::keys::{Identity, KeySlot, Namespaces, OpenKeys};
+use super::{Parts, Vault};
+use crate::error::{ConflictKind, Error, Invalid, NotFound, Tampered, Unavailable};
+
+/// Whether a store must exist, or must not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// Open what is there.
+    Existing,
+    /// Create where nothing is.
+    New,
+}
+
+/// Opens the keyring in the storage with the seal, and begins a log.
+pub(crate) async fn open(parts: &Parts) -> Result<(Vault, Vec<DeadLog>), Error> {
+    let key = strongroom_crypto::keyring_key();
+    let mut answers = parts.storage.read(std::slice::from_ref(&key)).await?;
+    let log_owner = parts.sink.owner().await?;
+    let Some(entry) = answers.pop().flatten() else {
+        return match log_owner {
+            // A log without its store is no reason to begin another one beside it.
+            Some(log) => Err(Invalid::OtherStore { log, storage: None }.into()),
+            None => Err(NotFound::Store.into()),
+        };
+    };
+    let sealed = SealedKeyring::parse(&entry.value)?;
+    if let Some(log) = log_owner
+        && log != sealed.store()
+    {
+        return Err(Invalid::OtherStore { log, storage: Some(sealed.store()) }.into());
+    }
+    let root = unseal(&parts.seal, &*parts.entropy, &sealed).await?;
+    let keyring = sealed.open(&root)?;
+    let first_open = log_owner.is_none() && keyring.generation == 1;
+    let digest = Vault::digest_of(&entry.value);
+    let (vault, dead) = attach(parts, keyring, entry.revision).await?;
+    if first_open {
+        vault.record_creation(digest).await?;
+    }
+    Ok((vault, dead))
+}
+
+/// Creates a store: keyring, then log. A kill between the two leaves a store that opens.
+pub(crate) async fn create(parts: &Parts) -> Result<(Vault, Vec<DeadLog>), Error> {
+    if let Some(log) = parts.sink.owner().await? {
+        return Err(Invalid::OtherStore { log, storage: None }.into());
+    }
+    let mut write = [0; 16];
+    parts.entropy.fill(&mut write)?;
+    // No log exists yet that could hold an intent: it follows as the log's first records.
+    let lineage = Lineage::first(WriteId::from_bytes(write), LogId::from_bytes([0; 8]));
+    let mut keyring = Keyring::generate(Suite::Aes256Gcm, lineage, &*parts.entropy)?;
+    let mut id = [0; 8];
+    parts.entropy.fill(&mut id)?;
+    let id = SealId::from_bytes(id);
+    let context = KeyContext { store: keyring.store, seal: id, entropy: &*parts.entropy };
+    let wrapped = parts.seal.wrap_key(&keyring.root_key_for_wrapping(), &context).await;
+    let wrapped = wrapped.map_err(Unavailable::Seal)?;
+    keyring.seals.push(SealEntry { id, kind: parts.seal.kind().to_owned(), wrapped });
+    let record = keyring.encode(&*parts.entropy)?;
+    let digest = Vault::digest_of(&record);
+    let key = strongroom_crypto::keyring_key();
+    let batch = Batch::new(vec![Op::Put { key, expect: Expect::Absent, value: record }])?;
+    let revision = match parts.storage.write(batch).await? {
+        Written::Committed { revisions } => revisions.into_iter().next(),
+        Written::Conflict { .. } => return Err(ConflictKind::Store.into()),
+    };
+    let revision = revision
+        .ok_or(Unavailable::Unsupported("the storage committed without a revision"))?;
+    let (vault, dead) = attach(parts, keyring, revision).await?;
+    vault.record_creation(digest).await?;
+    Ok((vault, dead))
+}
+
+async fn attach(
+    parts: &Parts,
+    keyring: Keyring,
+    revision: Revision,
+) -> Result<(Vault, Vec<DeadLog>), Error> {
+    let (store, public_key) = (keyring.store, keyring.identity.public_key());
+    let keys = Arc::new(KeySlot::new(OpenKeys { keyring, revision }));
+    let identity: Arc<dyn StoreIdentity> = Arc::new(Identity {
+        store,
+        public_key,
+        slot: keys.clone(),
+        clock: parts.clock.clone(),
+        entropy: parts.entropy.clone(),
+    });
+    let attached = parts.sink.attach(identity).await?;
+    let vault = Vault {
+        storage: parts.storage.clone(),
+        seal: parts.seal.clone(),
+        sink: parts.sink.clone(),
+        clock: parts.clock.clone(),
+        entropy: parts.entropy.clone(),
+        store,
+        log: attached.log,
+        keys,
+        namespaces: Namespaces::default(),
+        heads: HeadCache::new(parts.cache_bytes),
+        doubts: Doubts::default(),
+        durability: parts.durability,
+    };
+    Ok((vault, attached.dead))
+}
+
+async fn unseal(
+    seal: &Arc<dyn Seal>,
+    entropy: &dyn Entropy,
+    sealed: &SealedKeyring,
+) -> Result<strongroom_core::SecretValue, Error> {
+    let mut refused = SealError::NotMine { hint: "the store has no seal of this kind" };
+    for entry in sealed.seals().iter().filter(|entry| entry.kind == seal.kind()) {
+        let context = KeyContext { store: sealed.store(), seal: entry.id, entropy };
+        match seal.unwrap_key(&entry.wrapped, &context).await {
+            Ok(root) => return Ok(root),
+            Err(error) => refused = error,
+        }
+    }
+    Err(Unavailable::Seal(refused).into())
+}
+
+/// Opens a newer keyring: with the root key at hand, or with the seal where that was replaced.
+pub(super) async fn reopen(
+    seal: &Arc<dyn Seal>,
+    entropy: &dyn Entropy,
+    keys: &OpenKeys,
+    entry: &Entry,
+) -> Result<Keyring, Error> {
+    let sealed = SealedKeyring::parse(&entry.value)?;
+    if sealed.store() != keys.keyring.store {
+        return Err(Tampered::Content("a keyring of another store").into());
+    }
+    match sealed.open(&keys.keyring.root_key_for_wrapping()) {
+        Err(KeyringError::WrongRoot) => {
+            let root = unseal(seal, entropy, &sealed).await?;
+            Ok(sealed.open(&root)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+impl Vault {
+    /// Names the first keyring in the log, as if its intent had come before it: there was no log
+    /// then.
+    async fn record_creation(&self, digest: Digest) -> Result<(), Error> {
+        let keys = self.keys.get()?;
+        let at = self.clock.now();
+        let decision = AuditRecord::Decision(DecisionRecord {
+            at,
+            principal: None,
+            action: <ManageSeals as strongroom_core::Action>::NAME,
+            target: Target::Store,
+            effect: Effect::Allow,
+            explanation: Decision::allow().because("the store was created").explanation().clone(),
+            context: RequestContext::default(),
+            loaded: None,
+        });
+        let receipts = self.sink.append(&[decision], Durability::Flushed).await?;
+        let index = receipts.first().map_or(0, |receipt| receipt.index);
+        let intent = AuditRecord::Intent(IntentRecord {
+            at,
+            decision: index,
+            kind: RecordKind::Keyring,
+            key: strongroom_crypto::keyring_key(),
+            seq: 1,
+            prev: Digest::from_bytes([0; 32]),
+            prev_log: self.log,
+            next: digest,
+            write: keys.keyring.lineage.write,
+            target: Target::Store,
+            erases: Vec::new(),
+        });
+        let receipts = self.sink.append(&[intent], Durability::Flushed).await?;
+        let intent = *receipts
+            .first()
+            .ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
+        self.record_done(intent).await
+    }
+
+    async fn record_done(&self, intent: Receipt) -> Result<(), Error> {
+        let outcome = Outcome::Done;
+        let record = AuditRecord::Outcome(OutcomeRecord { at: self.clock.now(), intent, outcome });
+        self.sink.append(&[record], Durability::Flushed).await?;
+        Ok(())
+    }
+}

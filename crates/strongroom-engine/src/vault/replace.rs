@@ -1,0 +1,290 @@
+//! Replacing the head of a secret by what an edit makes of it.
+
+use std::sync::Arc;
+
+use strongroom_core::{
+    Action, Delete, Destroy, Disable, Enable, Entry, Expect, Expected, Hold, HoldMetadata, Key,
+    MetadataUpdate, Promote, Purge, Receipt, SecretPath, SecretRef, Undelete, UpdateMetadata,
+    Version, VersionState, Write, WriteId,
+};
+use strongroom_crypto::{BlobRef, Lineage};
+
+use super::commit::{Change, Committed, Place, head_context};
+use super::edit::{Content, Draft, MAX_SECRET_BYTES, check_expected};
+use super::keys::Verified;
+use super::load::LoadedSecret;
+use super::{Freshness, Vault};
+use crate::error::{ConflictKind, Error, Invalid, NotFound};
+use crate::permit::Redeemed;
+
+/// How often a write starts again when keys change under it, or others write the same secret.
+const ATTEMPTS: usize = 64;
+
+/// What became of a write.
+pub(crate) enum Step<T> {
+    /// It took effect.
+    Done(T),
+    /// Somebody else was faster, and no expectation says what to do: decide again.
+    Raced,
+}
+
+type Edit<'e, T> = &'e mut (dyn FnMut(&mut Draft<'_>) -> Result<T, Error> + Send);
+
+macro_rules! on_version {
+    ($($(#[$doc:meta])* $name:ident($action:ty) = |$draft:ident, $which:ident| $edit:expr;)*) => {
+        $(
+            $(#[$doc])*
+            pub(crate) async fn $name(
+                &self,
+                grant: &mut Redeemed<$action>,
+                expected: Expected,
+            ) -> Result<Step<Version>, Error> {
+                let $which = grant.target().which();
+                self.write_head(grant, expected, &mut |$draft| $edit).await
+            }
+        )*
+    };
+}
+
+/// The secret that an action's target is about.
+pub(crate) trait OfSecret {
+    fn secret(&self) -> &SecretPath;
+}
+
+impl OfSecret for SecretPath {
+    fn secret(&self) -> &SecretPath {
+        self
+    }
+}
+
+impl OfSecret for SecretRef {
+    fn secret(&self) -> &SecretPath {
+        self.path()
+    }
+}
+
+impl Vault {
+    /// Puts a version.
+    pub(crate) async fn put(
+        &self,
+        grant: &mut Redeemed<Write>,
+        content: &Content,
+        expected: Expected,
+    ) -> Result<Step<Version>, Error> {
+        let bytes = content.value.len();
+        if bytes > MAX_SECRET_BYTES {
+            let whose = "the limit on one secret";
+            return Err(Invalid::TooLarge { bytes, limit: MAX_SECRET_BYTES, whose }.into());
+        }
+        self.write_head(grant, expected, &mut |draft| draft.put(content)).await
+    }
+
+    on_version! {
+        /// Deletes softly.
+        delete(Delete) = |draft, which| draft.set_state(
+            which, &[VersionState::Enabled, VersionState::Disabled], VersionState::Deleted);
+        /// Brings a softly deleted version back.
+        undelete(Undelete) = |draft, which| draft.set_state(
+            which, &[VersionState::Deleted], VersionState::Enabled);
+        /// Makes a version unreadable for a time.
+        disable(Disable) = |draft, which| draft.set_state(
+            which, &[VersionState::Enabled], VersionState::Disabled);
+        /// Makes a disabled version readable again.
+        enable(Enable) = |draft, which| draft.set_state(
+            which, &[VersionState::Disabled], VersionState::Enabled);
+        /// Destroys a version for ever.
+        destroy(Destroy) = |draft, which| draft.destroy(which);
+        /// Puts a version in force.
+        promote(Promote) = |draft, which| draft.promote(which);
+    }
+
+    /// Leaves a tombstone.
+    pub(crate) async fn purge(
+        &self,
+        grant: &mut Redeemed<Purge>,
+        expected: Expected,
+    ) -> Result<Step<()>, Error> {
+        self.write_head(grant, expected, &mut |draft| draft.purge()).await
+    }
+
+    /// Changes metadata.
+    pub(crate) async fn update_metadata(
+        &self,
+        grant: &mut Redeemed<UpdateMetadata>,
+        update: &MetadataUpdate,
+        expected: Expected,
+    ) -> Result<Step<()>, Error> {
+        self.write_head(grant, expected, &mut |draft| draft.update_metadata(update)).await
+    }
+
+    /// Sets or removes a hold.
+    pub(crate) async fn hold(
+        &self,
+        grant: &mut Redeemed<Hold>,
+        hold: &HoldMetadata,
+    ) -> Result<Step<Version>, Error> {
+        let which = grant.target().which();
+        // A hold changes no version: it needs no expectation, even where writes do.
+        let seq = Expected::Head(grant.seq());
+        match self.write_head(grant, seq, &mut |draft| draft.hold(which, hold)).await {
+            Err(Error::Conflict(_)) => Ok(Step::Raced),
+            step => step,
+        }
+    }
+
+    async fn write_head<A: Action<Target: OfSecret>, T>(
+        &self,
+        grant: &mut Redeemed<A>,
+        expected: Expected,
+        edit: Edit<'_, T>,
+    ) -> Result<Step<T>, Error> {
+        let loaded = grant.take_loaded();
+        self.replace(grant.receipt(), grant.target().secret(), loaded, expected, edit).await
+    }
+
+    /// Replaces the head at a path.
+    pub(super) async fn replace<T>(
+        &self,
+        decision: &Receipt,
+        path: &SecretPath,
+        mut loaded: Option<LoadedSecret>,
+        expected: Expected,
+        edit: Edit<'_, T>,
+    ) -> Result<Step<T>, Error> {
+        for _ in 0..ATTEMPTS {
+            let secret = match loaded.take() {
+                Some(secret) => secret,
+                None => self.load(path, Freshness::Current).await?,
+            };
+            let Some(key) = &secret.key else { return Err(NotFound::Namespace.into()) };
+            if self.has_doubt(key) {
+                self.settle_key(key).await?;
+                continue;
+            }
+            let keys = self.keys.get()?;
+            let (Some(namespace), key) = (&secret.namespace, key.clone()) else {
+                return Err(NotFound::Namespace.into());
+            };
+            let Some((_, _, epoch)) = namespace.parts() else { continue };
+            let old = match &secret.head {
+                Some(head) => Some(head.view()?.to_head().map_err(|_| {
+                    crate::error::Tampered::Content("a head of another form")
+                })?),
+                None => None,
+            };
+            check_expected(old.as_ref(), expected)?;
+            let write = WriteId::from_bytes(self.random()?);
+            let prev = match (&secret.head, &old) {
+                (Some(head), Some(old)) => Some((head.cached.digest, old.base.lineage.log)),
+                _ => None,
+            };
+            let generations = (keys.keyring.generation, namespace.record.generation);
+            let mut draft = Draft::new(
+                self,
+                key.clone(),
+                path,
+                old,
+                |base| match (base, prev) {
+                    (Some(base), Some((digest, _))) => Ok((
+                        base.seq.saturating_add(1),
+                        base.lineage.next(digest, write, self.log),
+                    )),
+                    _ => Ok((1, Lineage::first(write, self.log))),
+                },
+                generations,
+                self.clock.now(),
+            )?;
+            let output = edit(&mut draft)?;
+            draft.move_out_unstaged()?;
+            let plaintext = draft.head.encode().map_err(|_| Invalid::HeadTooLarge)?;
+            let parts: &[&[u8]] = &[key.as_bytes()];
+            let record = epoch.encrypt(
+                keys.keyring.suite,
+                &head_context(self.store, parts),
+                &plaintext,
+                &*self.entropy,
+            )?;
+            let limit = self.storage.profile().value_bytes.get();
+            if record.len() > limit {
+                let (bytes, whose) = (record.len(), "the storage's limit on one record");
+                return Err(Invalid::TooLarge { bytes, limit, whose }.into());
+            }
+            let epoch_id = epoch.id();
+            let Draft { head, blobs, dropped, made, .. } = draft;
+            let change = Change {
+                place: Place::Head(path.clone()),
+                key: key.clone(),
+                seq: head.base.seq,
+                prev,
+                expect: match &secret.head {
+                    Some(head) => Expect::Revision(head.revision().clone()),
+                    None => Expect::Absent,
+                },
+                record,
+                write,
+                version: made,
+                check: (namespace.key.clone(), namespace.revision.clone()),
+                blobs,
+                erases: Vec::new(),
+            };
+            match self.commit(*decision, change).await? {
+                Committed::Done { revision, record, checked } => {
+                    let verified = Verified { mark: None, at: self.clock.elapsed() };
+                    self.remember(&key, None, Entry { revision, value: record }, verified);
+                    self.erase_blobs(&key, &dropped).await;
+                    if !checked {
+                        self.leave_no_old_epoch(decision, path, namespace, epoch_id).await?;
+                    }
+                    return Ok(Step::Done(output));
+                }
+                Committed::Conflict(conflict) if conflict == key => {
+                    self.heads.remove(&key);
+                    if expected == Expected::Any {
+                        return Ok(Step::Raced);
+                    }
+                }
+                // The namespace record changed: new keys, or none any more.
+                Committed::Conflict(_) => self.namespaces.remove(path.namespace_str()),
+            }
+        }
+        Err(ConflictKind::Contended.into())
+    }
+
+    /// Where a batch is one operation, a head may have been written under an epoch that left
+    /// meanwhile: it is then written again before the caller hears `Ok`.
+    async fn leave_no_old_epoch(
+        &self,
+        decision: &Receipt,
+        path: &SecretPath,
+        namespace: &Arc<super::keys::OpenNamespace>,
+        epoch: strongroom_crypto::KeyId,
+    ) -> Result<(), Error> {
+        self.namespaces.remove(path.namespace_str());
+        let keys = self.keys.get()?;
+        match self.namespace(&keys, path.namespace_str()).await? {
+            Some(now) if now.revision == namespace.revision => Ok(()),
+            Some(now) if now.parts().is_some_and(|(_, _, active)| active.id() == epoch) => Ok(()),
+            _ => match Box::pin(self.replace(decision, path, None, Expected::Any, &mut |_| Ok(())))
+                .await
+            {
+                Ok(_) | Err(Error::Invalid(_)) => Ok(()),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Erases blobs that a head no longer names. What fails here is left to `sweep`.
+    pub(super) async fn erase_blobs(&self, head: &Key, blobs: &[BlobRef]) {
+        let keys: Vec<Key> = blobs
+            .iter()
+            .flat_map(|blob| (0..blob.parts).map(move |part| (blob, part)))
+            .filter_map(|(blob, part)| {
+                strongroom_crypto::blob_key(head, blob.seq, &blob.random, part)
+            })
+            .collect();
+        if !keys.is_empty() {
+            // What was dropped is garbage whether or not it is erased now.
+            drop(self.storage.erase(&keys).await);
+        }
+    }
+}

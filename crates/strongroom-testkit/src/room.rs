@@ -1,0 +1,119 @@
+//! A whole store in memory, for tests of programs that use strongroom.
+
+use strongroom_core::{
+    AccessRequest, Decision, PolicyEngine, Principal, Subject, async_trait,
+};
+use strongroom_engine::{Builder, Error, Strongroom};
+
+use crate::{ManualClock, MemorySeal, MemorySink, MemoryStorage, SeededEntropy};
+
+/// A store in memory with a clock that the test moves and a log that the test reads.
+///
+/// ```
+/// use strongroom_core::{Password, Principal};
+/// use strongroom_testkit::TestRoom;
+///
+/// let kit = TestRoom::allowing_all();
+/// let alice = kit.room().session(Principal::user("alice"));
+/// futures_executor::block_on(alice.put("home/router", Password::new("s3cr3t")))?;
+/// assert!(kit.log.decisions().iter().any(|record| record.action == strongroom_core::ActionName::Write));
+/// # Ok::<(), strongroom_engine::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct TestRoom {
+    /// The store's clock.
+    pub clock: ManualClock,
+    /// The store's log.
+    pub log: MemorySink,
+    /// The store's storage.
+    pub storage: MemoryStorage,
+    /// The store's seal.
+    pub seal: MemorySeal,
+    room: Strongroom,
+}
+
+impl TestRoom {
+    /// A store in which everybody may do everything. No engine outside tests is like that.
+    ///
+    /// # Panics
+    /// Never: a new store in memory opens.
+    #[must_use]
+    pub fn allowing_all() -> Self {
+        Self::with_policy(AllowAll)
+    }
+
+    /// A store with a policy of the test's.
+    ///
+    /// # Panics
+    /// Where the policy engine panics as the store is opened.
+    #[must_use]
+    #[expect(clippy::panic, reason = "a test that cannot begin has failed")]
+    pub fn with_policy(policy: impl PolicyEngine) -> Self {
+        let (clock, log) = (ManualClock::new(), MemorySink::new());
+        let (storage, seal) = (MemoryStorage::new(), MemorySeal::new());
+        let builder = assemble(&clock, &log, &storage, &seal, policy);
+        match futures_executor::block_on(builder.create()) {
+            Ok(room) => Self { clock, log, storage, seal, room },
+            Err(error) => panic!("the store in memory does not open: {error}"),
+        }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn room(&self) -> Strongroom {
+        self.room.clone()
+    }
+
+    /// The same storage opened once more, as another process would, with a log of its own.
+    ///
+    /// # Errors
+    /// What opening a store says.
+    pub fn open_again(&self, policy: impl PolicyEngine) -> Result<Strongroom, Error> {
+        let log = MemorySink::new();
+        let builder = assemble(&self.clock, &log, &self.storage, &self.seal, policy);
+        futures_executor::block_on(builder.entropy(SeededEntropy::new(2)).open())
+    }
+
+    /// The same storage opened once more, in which everybody may do everything.
+    ///
+    /// # Errors
+    /// What opening a store says.
+    pub fn open_again_allowing_all(&self) -> Result<Strongroom, Error> {
+        self.open_again(AllowAll)
+    }
+}
+
+fn assemble(
+    clock: &ManualClock,
+    log: &MemorySink,
+    storage: &MemoryStorage,
+    seal: &MemorySeal,
+    policy: impl PolicyEngine,
+) -> Builder {
+    Strongroom::builder()
+        .storage(storage.clone())
+        .seal(seal.clone())
+        .policy(policy)
+        .audit(log.clone())
+        .clock(clock.clone())
+        .entropy(SeededEntropy::new(1))
+}
+
+#[derive(Debug)]
+struct AllowAll;
+
+#[async_trait]
+impl PolicyEngine for AllowAll {
+    fn revision(&self) -> u64 {
+        0
+    }
+    fn needs_secret(&self, _: &AccessRequest) -> bool {
+        false
+    }
+    fn subject(&self, _: &Principal) -> Subject {
+        Subject::unresolved(0)
+    }
+    async fn decide(&self, _: &Subject, _: &AccessRequest) -> Decision {
+        Decision::allow().by_rule("test-allows-all")
+    }
+}
