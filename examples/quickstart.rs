@@ -69,7 +69,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let second = billing.put_with(&db, Credential::new("billing_rw", VALUE), first).await?;
     println!("   expecting version {first}: done, version {second}");
     match billing.put_with(&db, Credential::new("billing_rw", "late"), first).await {
-        Err(RoomError::Conflict(conflict)) => println!("   expecting version {first} again: {conflict}"),
+        Err(RoomError::Conflict(conflict)) => {
+            println!("   expecting version {first} again: {conflict}")
+        }
         other => return Err(format!("a lost update went through: {other:?}").into()),
     }
 

@@ -5,10 +5,10 @@ use std::fmt;
 use strongroom_core::{Entropy, EntropyError, LogId, StoreId};
 use zeroize::Zeroizing;
 
+use crate::codec::{NotCanonical, Reader, Writer};
 use crate::kdf::Prk;
 use crate::padding::{is_zero, padded_len};
 use crate::record::{Context, Purpose, RecordError, RecordKey, Suite};
-use crate::codec::{NotCanonical, Reader, Writer};
 
 const TOKEN_LABEL: &[u8] = b"strongroom/token/v1\0";
 

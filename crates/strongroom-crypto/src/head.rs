@@ -532,16 +532,7 @@ impl<'a> VersionRef<'a> {
             };
             (Some(identifiers), Some(decode_slot(reader)?))
         };
-        Ok(Self {
-            version: number,
-            state,
-            created,
-            changed,
-            identifiers,
-            value,
-            holds,
-            hold_count,
-        })
+        Ok(Self { version: number, state, created, changed, identifiers, value, holds, hold_count })
     }
 
     /// What keeps the version from being destroyed.

@@ -54,9 +54,8 @@ impl fmt::Debug for Identity {
 /// signature for one message.
 #[must_use]
 pub fn verify_signature(public_key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-    VerifyingKey::from_bytes(public_key).is_ok_and(|key| {
-        key.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
-    })
+    VerifyingKey::from_bytes(public_key)
+        .is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())
 }
 
 /// The id of the store whose keyring is verified with this key:

@@ -250,8 +250,9 @@ impl SealedKeyring {
         if usize::from(count) > MAX_SEALS || generation == 0 || format != FORMAT {
             return Err(NotCanonical.into());
         }
-        let seals =
-            (0..count).map(|_| seal_entry(&mut reader)).collect::<Result<Vec<_>, NotCanonical>>()?;
+        let seals = (0..count)
+            .map(|_| seal_entry(&mut reader))
+            .collect::<Result<Vec<_>, NotCanonical>>()?;
         let clear = message.len() - reader.rest().len();
         let clear = digest(message.get(..clear).unwrap_or_default());
         let length = usize::try_from(reader.u32()?).map_err(|_| NotCanonical)?;
@@ -311,9 +312,7 @@ impl SealedKeyring {
         let store_names = NameKey::from_bytes(key_bytes(&mut reader)?);
         let audit = AuditKey::from_bytes(key_bytes(&mut reader)?);
         let identity = Identity::from_seed(key_bytes(&mut reader)?);
-        let suite = |reader: &mut Reader<'_>| {
-            Suite::from_number(reader.u8()?).ok_or(NotCanonical)
-        };
+        let suite = |reader: &mut Reader<'_>| Suite::from_number(reader.u8()?).ok_or(NotCanonical);
         let write = suite(&mut reader)?;
         let accepted = (0..reader.u8()?)
             .map(|_| suite(&mut reader))

@@ -49,6 +49,7 @@ mod lineage;
 mod names;
 mod namespace;
 mod padding;
+mod passphrase;
 mod record;
 mod value;
 
@@ -68,10 +69,11 @@ pub use names::{
     head_prefix, heads_of, keyring_key, log_registry_key, log_registry_prefix, namespace_key,
     namespaces_prefix,
 };
-pub use namespace::{
-    Epoch, MAX_ERASING, MAX_LEAVING_EPOCHS, NamespaceRecord, NamespaceState,
-};
+pub use namespace::{Epoch, MAX_ERASING, MAX_LEAVING_EPOCHS, NamespaceRecord, NamespaceState};
 pub use padding::padded_len;
+pub use passphrase::{
+    Argon2Cost, MAX_PASSPHRASE_BYTES, Passphrase, PassphraseBytes, trim_one_line_end,
+};
 pub use record::{
     Context, KeyId, Purpose, RECORD_OVERHEAD, RecordError, RecordKey, Suite, record_key_id,
 };

@@ -41,14 +41,12 @@ pub(crate) async fn join<A, B>(
 /// panic's message may carry anything.
 pub(crate) async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, Panicked> {
     let mut future = pin!(future);
-    poll_fn(move |context| {
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(payload) => {
-                drop::<Box<dyn Any + Send>>(payload);
-                Poll::Ready(Err(Panicked))
-            }
+    poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(payload) => {
+            drop::<Box<dyn Any + Send>>(payload);
+            Poll::Ready(Err(Panicked))
         }
     })
     .await

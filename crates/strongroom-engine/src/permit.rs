@@ -125,21 +125,15 @@ impl Redeemed<List> {
     pub(crate) async fn may_see(&self, path: &SecretPath) -> bool {
         let Some(asker) = &self.asker else { return false };
         let now = self.inner.clock.now();
-        let request =
-            AccessRequest::new(asker.principal.clone(), List::NAME, path.clone(), now)
-                .with_context(asker.context.clone());
+        let request = AccessRequest::new(asker.principal.clone(), List::NAME, path.clone(), now)
+            .with_context(asker.context.clone());
         let decision = decide(&self.inner, asker, &request, now).await;
         decision.effect() == Effect::Allow
     }
 }
 
 /// Decides a request: the policy engine's word, after what no policy can override.
-async fn decide(
-    inner: &Inner,
-    asker: &Asker,
-    request: &AccessRequest,
-    now: Timestamp,
-) -> Decision {
+async fn decide(inner: &Inner, asker: &Asker, request: &AccessRequest, now: Timestamp) -> Decision {
     if !asker.principal.is_well_formed() {
         return Decision::deny().because("the principal's id is not well formed");
     }
@@ -151,9 +145,9 @@ async fn decide(
         Err(_) => return Decision::unavailable("policy failure: the policy engine panicked"),
     };
     match decision.obligations().first() {
-        Some(_) if decision.effect() == Effect::Allow => {
-            Decision::unavailable("the policy asks for an obligation that this engine does not know")
-        }
+        Some(_) if decision.effect() == Effect::Allow => Decision::unavailable(
+            "the policy asks for an obligation that this engine does not know",
+        ),
         _ => decision,
     }
 }
@@ -258,9 +252,8 @@ pub(crate) async fn authorize<A: Action>(
     let decided = prepare::<A>(inner, asker, target).await?;
     let receipts =
         inner.sink.append(std::slice::from_ref(&decided.record), inner.durability).await?;
-    let receipt = *receipts
-        .first()
-        .ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
+    let receipt =
+        *receipts.first().ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
     grant(inner, asker, decided, receipt)
 }
 
@@ -297,9 +290,8 @@ pub(crate) async fn authorize_reads(
 pub(crate) async fn authorize_recovery(inner: &Arc<Inner>) -> Result<Redeemed<Recover>, Error> {
     let record = system_record(inner, Recover::NAME, "settles what a dead process left open");
     let receipts = inner.sink.append(&[record], inner.durability).await?;
-    let receipt = *receipts
-        .first()
-        .ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
+    let receipt =
+        *receipts.first().ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
     Ok(Redeemed { inner: inner.clone(), target: WholeStore, receipt, loaded: None, asker: None })
 }
 

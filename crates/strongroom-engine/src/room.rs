@@ -80,7 +80,6 @@ pub struct Strongroom(Arc<Inner>);
 impl Strongroom {
     /// Begins to put a store together. Each step is a type, so that a forgotten part does not
     /// compile.
-    #[must_use]
     pub fn builder() -> NeedsStorage {
         NeedsStorage::new()
     }
@@ -124,7 +123,7 @@ impl Strongroom {
     #[must_use]
     pub fn seal(self) -> SealedStrongroom {
         self.0.vault.wipe();
-        SealedStrongroom(Ingredients {
+        SealedStrongroom::new(Ingredients {
             parts: self.0.parts.clone(),
             policy: self.0.policy.clone(),
             permit_lifetime: self.0.permit_lifetime,
@@ -158,11 +157,11 @@ impl Strongroom {
 
 /// A store whose keys are wiped, or were never there. It can only be unsealed.
 #[derive(Debug)]
-pub struct SealedStrongroom(Ingredients);
+pub struct SealedStrongroom(Box<Ingredients>);
 
 impl SealedStrongroom {
     pub(crate) fn new(ingredients: Ingredients) -> Self {
-        Self(ingredients)
+        Self(Box::new(ingredients))
     }
 
     /// Opens the store with a seal.

@@ -20,9 +20,8 @@ const ELAPSED: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is what stands behind the trait")]
     fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         // A clock set before 1970 or after 9999 is survived: it reads as the nearest moment.
         u64::try_from(since.as_millis())
             .ok()

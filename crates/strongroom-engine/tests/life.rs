@@ -1,5 +1,10 @@
 //! The life of a secret, seen from outside, on a store in memory.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use std::time::Duration;
 
@@ -58,7 +63,8 @@ fn fc_021_lengths_around_every_limit_come_back_and_beyond_is_refused() {
     let kit = TestRoom::allowing_all();
     let alice = alice(&kit);
     block_on(async {
-        for length in [1, 511, 512, 513, 1023, 1024, 1025, 65_519, 65_520, 65_536, 70_000, 1 << 20] {
+        for length in [1, 511, 512, 513, 1023, 1024, 1025, 65_519, 65_520, 65_536, 70_000, 1 << 20]
+        {
             let value: Vec<u8> = (0..length).map(|n| u8::try_from(n % 251).unwrap()).collect();
             alice.put("prod/blob", Opaque::new(value.clone())).await.unwrap();
             assert_eq!(bytes(&alice.get("prod/blob").await.unwrap()), value, "{length} bytes");
@@ -162,7 +168,10 @@ fn fc_052_a_pending_version_is_not_in_force_until_it_is_promoted() {
         assert_eq!(bytes(&alice.get("prod/key").await.unwrap()), b"old");
         assert_eq!(bytes(&alice.get("prod/key@pending").await.unwrap()), b"new");
         let shown = alice.metadata("prod/key").await.unwrap();
-        assert_eq!((shown.stage(Stage::Current), shown.stage(Stage::Pending)), (Some(v(1)), Some(v(2))));
+        assert_eq!(
+            (shown.stage(Stage::Current), shown.stage(Stage::Pending)),
+            (Some(v(1)), Some(v(2)))
+        );
         assert_eq!(alice.promote("prod/key").await.unwrap(), v(2));
         assert_eq!(bytes(&alice.get("prod/key").await.unwrap()), b"new");
         assert_eq!(bytes(&alice.get("prod/key@previous").await.unwrap()), b"old");
@@ -336,7 +345,8 @@ fn a_namespace_that_is_destroyed_takes_its_secrets_with_it() {
         assert_eq!(names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["new", "old"]);
         alice.destroy_namespace("old").await.unwrap();
         assert!(matches!(alice.get::<Opaque>("old/db").await, Err(Error::NotFound(_))));
-        let heads = kit.storage.snapshot().into_keys().filter(|key| matches!(key.as_bytes()[0], 3 | 4));
+        let heads =
+            kit.storage.snapshot().into_keys().filter(|key| matches!(key.as_bytes()[0], 3 | 4));
         assert_eq!(heads.count(), 1);
         assert_eq!(alice.put("old/db", Opaque::new(b"again")).await.unwrap(), v(1));
         let report = alice.verify().await.unwrap();
@@ -351,7 +361,11 @@ fn what_no_head_names_is_swept_and_what_one_names_is_not() {
     block_on(async {
         alice.put("prod/big", Opaque::new(vec![7; 100_000])).await.unwrap();
         let blobs = |kit: &TestRoom| {
-            kit.storage.snapshot().into_iter().filter(|(key, _)| key.as_bytes()[0] == 4).collect::<Vec<_>>()
+            kit.storage
+                .snapshot()
+                .into_iter()
+                .filter(|(key, _)| key.as_bytes()[0] == 4)
+                .collect::<Vec<_>>()
         };
         let named = blobs(&kit);
         let (key, entry) = &named[0];

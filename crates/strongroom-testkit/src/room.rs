@@ -1,8 +1,6 @@
 //! A whole store in memory, for tests of programs that use strongroom.
 
-use strongroom_core::{
-    AccessRequest, Decision, PolicyEngine, Principal, Subject, async_trait,
-};
+use strongroom_core::{AccessRequest, Decision, PolicyEngine, Principal, Subject, async_trait};
 use strongroom_engine::{Builder, Error, Strongroom};
 
 use crate::{ManualClock, MemorySeal, MemorySink, MemoryStorage, SeededEntropy};

@@ -18,8 +18,9 @@ impl Vault {
         let mut cut = None;
         let sink = &self.sink;
         self.storage.backup(dir, &mut || cut = Some(sink.cut())).await?;
-        let cut = cut
-            .ok_or(Unavailable::Unsupported("the storage made a copy without holding commits off"))??;
+        let cut = cut.ok_or(Unavailable::Unsupported(
+            "the storage made a copy without holding commits off",
+        ))??;
         self.sink.backup(&logs, &cut).await?;
         Ok(())
     }

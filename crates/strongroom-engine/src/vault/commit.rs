@@ -76,7 +76,11 @@ pub(super) fn head_context<'a>(store: StoreId, parts: &'a [&'a [u8]]) -> Context
 
 impl Vault {
     /// Replaces a record under the decision with that receipt.
-    pub(super) async fn commit(&self, decision: Receipt, change: Change) -> Result<Committed, Error> {
+    pub(super) async fn commit(
+        &self,
+        decision: Receipt,
+        change: Change,
+    ) -> Result<Committed, Error> {
         let atomic = self.storage.profile().atomic_ops.get();
         let together = change.blobs.len() + 2 <= atomic;
         let checked = atomic >= 2;
@@ -84,7 +88,11 @@ impl Vault {
         let (check_key, check_revision) = change.check;
 
         let mut ops = Vec::with_capacity(if together { change.blobs.len() + 2 } else { 2 });
-        ops.push(Op::Put { key: change.key.clone(), expect: change.expect, value: change.record.clone() });
+        ops.push(Op::Put {
+            key: change.key.clone(),
+            expect: change.expect,
+            value: change.record.clone(),
+        });
         if checked {
             ops.push(Op::Check { key: check_key, revision: check_revision });
         }
@@ -119,19 +127,22 @@ impl Vault {
             batch.clone(),
         );
         let guard = self.doubts.enter(doubt);
-        let receipt = match self.sink.append(&[intent], self.durability.max(Durability::Flushed)).await {
-            Ok(receipts) => match receipts.first() {
-                Some(receipt) => *receipt,
-                None => {
+        let receipt =
+            match self.sink.append(&[intent], self.durability.max(Durability::Flushed)).await {
+                Ok(receipts) => match receipts.first() {
+                    Some(receipt) => *receipt,
+                    None => {
+                        guard.never_began();
+                        return Err(
+                            Unavailable::Unsupported("the audit sink gave no receipt").into()
+                        );
+                    }
+                },
+                Err(error) => {
                     guard.never_began();
-                    return Err(Unavailable::Unsupported("the audit sink gave no receipt").into());
+                    return Err(error.into());
                 }
-            },
-            Err(error) => {
-                guard.never_began();
-                return Err(error.into());
-            }
-        };
+            };
         guard.doubt().recorded(receipt);
 
         if let Err(error) = self.write_blobs(before, atomic).await {
@@ -169,9 +180,8 @@ impl Vault {
         match written {
             Ok(Written::Committed { revisions }) => {
                 let revision = revisions.into_iter().next();
-                let revision = revision.ok_or(Unavailable::Unsupported(
-                    "the storage committed without a revision",
-                ))?;
+                let revision = revision
+                    .ok_or(Unavailable::Unsupported("the storage committed without a revision"))?;
                 Ok(Committed::Done { revision, record: change.record, checked })
             }
             Ok(Written::Conflict { key }) => Ok(Committed::Conflict(key)),
@@ -184,7 +194,9 @@ impl Vault {
         while !blobs.is_empty() {
             let rest = blobs.split_off(blobs.len().min(atomic));
             if let Written::Conflict { .. } = self.storage.write(Batch::new(blobs)?).await? {
-                return Err(Unavailable::Unsupported("the storage has a blob that it cannot").into());
+                return Err(
+                    Unavailable::Unsupported("the storage has a blob that it cannot").into()
+                );
             }
             blobs = rest;
         }

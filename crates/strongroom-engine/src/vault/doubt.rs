@@ -91,9 +91,8 @@ impl Doubts {
     }
 
     fn abandoned(&self, key: Option<&Key>) -> Vec<Arc<Doubt>> {
-        let matches = |doubt: &&Arc<Doubt>| {
-            doubt.is_abandoned() && key.is_none_or(|key| *key == doubt.key)
-        };
+        let matches =
+            |doubt: &&Arc<Doubt>| doubt.is_abandoned() && key.is_none_or(|key| *key == doubt.key);
         self.list().iter().filter(matches).cloned().collect()
     }
 

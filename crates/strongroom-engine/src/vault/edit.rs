@@ -5,9 +5,8 @@ use strongroom_core::{
     Timestamp, Version, VersionSelector, VersionState,
 };
 use strongroom_crypto::{
-    BlobRef, DataKey, Head, HeadBase, HoldEntry, Identifiers, Lineage, LiveHead,
-    MAX_INLINE_BYTES, MAX_INLINE_IDENTIFIERS, Place, Stages, ValueSlot, VersionEntry,
-    encrypt_value,
+    BlobRef, DataKey, Head, HeadBase, HoldEntry, Identifiers, Lineage, LiveHead, MAX_INLINE_BYTES,
+    MAX_INLINE_IDENTIFIERS, Place, Stages, ValueSlot, VersionEntry, encrypt_value,
 };
 
 use super::Vault;
@@ -15,6 +14,9 @@ use crate::error::{Conflict, ConflictKind, Error, Invalid, NotFound, Unavailable
 
 /// The longest value, in bytes.
 pub(super) const MAX_SECRET_BYTES: usize = 1024 * 1024;
+
+/// A value's slot, owned.
+type OwnedSlot = ValueSlot<DataKey, Vec<u8>>;
 
 /// What a put stores.
 pub(crate) struct Content {
@@ -313,7 +315,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn value_slot(&mut self, value: &SecretValue) -> Result<ValueSlot<DataKey, Vec<u8>>, Error> {
+    fn value_slot(&mut self, value: &SecretValue) -> Result<OwnedSlot, Error> {
         if value.len() > MAX_INLINE_BYTES {
             return self.slot_in_blob(value);
         }
@@ -322,16 +324,13 @@ impl<'a> Draft<'a> {
         Ok(slot)
     }
 
-    fn slot_in_blob(&mut self, value: &SecretValue) -> Result<ValueSlot<DataKey, Vec<u8>>, Error> {
+    fn slot_in_blob(&mut self, value: &SecretValue) -> Result<OwnedSlot, Error> {
         let (mut slot, ciphertext) = self.encrypt(value)?;
         slot.place = Place::Blob(self.blob(ciphertext)?);
         Ok(slot)
     }
 
-    fn encrypt(
-        &self,
-        value: &SecretValue,
-    ) -> Result<(ValueSlot<DataKey, Vec<u8>>, Vec<u8>), Error> {
+    fn encrypt(&self, value: &SecretValue) -> Result<(OwnedSlot, Vec<u8>), Error> {
         let suite = self.vault.keys.get()?.keyring.suite;
         let key = DataKey::generate(&*self.vault.entropy)?;
         let nonce = self.vault.random()?;

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use strongroom_core::{
-    AuditError, ChangeMark, Clock, Entropy, EntropyError, Key, LogId, Monotonic, Revision,
-    StoreId, StoreIdentity, Timestamp,
+    AuditError, ChangeMark, Clock, Entropy, EntropyError, Key, LogId, Monotonic, Revision, StoreId,
+    StoreIdentity, Timestamp,
 };
 use strongroom_crypto::{
-    Keyring, KeyId, NameKey, NamespaceId, NamespaceRecord, NamespaceState, RecordKey,
+    KeyId, Keyring, NameKey, NamespaceId, NamespaceRecord, NamespaceState, RecordKey,
 };
 
 use crate::error::Error;
@@ -147,8 +147,12 @@ impl OpenNamespace {
         record: NamespaceRecord,
         verified: Verified,
     ) -> Option<Self> {
-        matches!(record.state, NamespaceState::Live { .. })
-            .then(|| Self { key, revision, record, verified: Mutex::new(verified) })
+        matches!(record.state, NamespaceState::Live { .. }).then(|| Self {
+            key,
+            revision,
+            record,
+            verified: Mutex::new(verified),
+        })
     }
 
     pub(super) fn parts(&self) -> Option<(NamespaceId, &NameKey, &RecordKey)> {

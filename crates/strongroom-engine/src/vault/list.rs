@@ -6,9 +6,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use strongroom_core::{
-    Entry, Key, List, ListNamespaces, Namespace, Prefix, Scan, SecretPath,
-};
+use strongroom_core::{Entry, Key, List, ListNamespaces, Namespace, Prefix, Scan, SecretPath};
 use strongroom_crypto::{HeadRef, NamespaceState};
 
 use super::Vault;
@@ -111,13 +109,12 @@ impl Vault {
                 self.decrypt_head(&*newer.ok_or(NotFound::Namespace)?, key, record)?
             }
         };
-        let head = HeadRef::parse(&plaintext)
-            .map_err(|_| Tampered::Content("a head of another form"))?;
+        let head =
+            HeadRef::parse(&plaintext).map_err(|_| Tampered::Content("a head of another form"))?;
         let path: SecretPath =
             head.path.parse().map_err(|_| Tampered::Content("a head without a path"))?;
-        let derived = namespace
-            .parts()
-            .map(|(id, names, _)| strongroom_crypto::head_key(id, names, &path));
+        let derived =
+            namespace.parts().map(|(id, names, _)| strongroom_crypto::head_key(id, names, &path));
         if derived.as_ref() != Some(key) {
             return Err(Tampered::Content("a head that names another path").into());
         }
@@ -197,12 +194,8 @@ impl Vault {
         prefix: &[u8],
         after: &mut Option<Key>,
     ) -> Result<(Vec<Key>, bool), Error> {
-        let scan = Scan {
-            prefix: prefix.to_vec(),
-            after: after.clone(),
-            limit: PAGE,
-            with_values: false,
-        };
+        let scan =
+            Scan { prefix: prefix.to_vec(), after: after.clone(), limit: PAGE, with_values: false };
         let page = self.storage.list(&scan).await?;
         *after = page.entries.last().map(|entry| entry.key.clone()).or_else(|| after.take());
         Ok((page.entries.into_iter().map(|entry| entry.key).collect(), page.more))

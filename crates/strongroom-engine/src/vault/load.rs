@@ -91,9 +91,7 @@ pub(super) fn select<'a>(
 ) -> Result<VersionRef<'a>, NotFound> {
     let version = match which {
         VersionSelector::Version(version) => version,
-        VersionSelector::Stage(stage) => {
-            pointed_at(live, stage).ok_or(NotFound::Stage(stage))?
-        }
+        VersionSelector::Stage(stage) => pointed_at(live, stage).ok_or(NotFound::Stage(stage))?,
     };
     live.version(version).ok_or(NotFound::Version(version))
 }
@@ -245,9 +243,7 @@ impl Vault {
         verified: Verified,
     ) -> Arc<CachedHead> {
         match cached {
-            Some(cached)
-                if cached.revision == entry.revision && cached.record == entry.value =>
-            {
+            Some(cached) if cached.revision == entry.revision && cached.record == entry.value => {
                 cached.verify(verified);
                 cached
             }

@@ -31,13 +31,13 @@ use strongroom_core::{
 use self::cache::HeadCache;
 pub(crate) use self::doubt::Doubt;
 use self::doubt::Doubts;
+pub(crate) use self::edit::Content;
 use self::keys::{KeySlot, Namespaces};
 pub use self::list::Child;
 pub(crate) use self::list::Walk;
-pub(crate) use self::edit::Content;
-pub use self::read::Versioned;
 pub(crate) use self::load::LoadedSecret;
 pub(crate) use self::open::{Opening, create, open};
+pub use self::read::Versioned;
 pub(crate) use self::replace::Step;
 pub use self::rewrap::RewrapReport;
 pub use self::sweep::SweepReport;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use strongroom_core::{
     CreateNamespace, DestroyNamespace, Expect, Namespace, Receipt, Timestamp, WriteId,
 };
-use strongroom_crypto::{Epoch, Lineage, NameKey, NamespaceId, NamespaceRecord, NamespaceState,
-    RecordKey};
+use strongroom_crypto::{
+    Epoch, Lineage, NameKey, NamespaceId, NamespaceRecord, NamespaceState, RecordKey,
+};
 
 use super::Vault;
 use super::commit::{Change, Committed, Place};
@@ -79,7 +80,11 @@ impl Vault {
                 Ok(NamespaceState::Live {
                     id: NamespaceId::from_bytes(self.random()?),
                     names: NameKey::generate(&*self.entropy)?,
-                    active: Epoch { number: 1, key: RecordKey::generate(&*self.entropy)?, since: now },
+                    active: Epoch {
+                        number: 1,
+                        key: RecordKey::generate(&*self.entropy)?,
+                        since: now,
+                    },
                     leaving: Vec::new(),
                     erasing,
                 })
@@ -134,7 +139,8 @@ impl Vault {
         decision: &Receipt,
         name: &Namespace,
         edit: &mut (
-                 dyn FnMut(Option<NamespaceState>, Timestamp) -> Result<NamespaceState, Error> + Send
+                 dyn FnMut(Option<NamespaceState>, Timestamp) -> Result<NamespaceState, Error>
+                     + Send
              ),
     ) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
@@ -191,7 +197,6 @@ impl Vault {
         }
         Err(ConflictKind::Contended.into())
     }
-
 }
 
 /// The most epochs that wait to leave.

@@ -79,8 +79,8 @@ pub(crate) async fn create(parts: &Parts) -> Result<(Vault, Vec<DeadLog>), Error
         Written::Committed { revisions } => revisions.into_iter().next(),
         Written::Conflict { .. } => return Err(ConflictKind::Store.into()),
     };
-    let revision = revision
-        .ok_or(Unavailable::Unsupported("the storage committed without a revision"))?;
+    let revision =
+        revision.ok_or(Unavailable::Unsupported("the storage committed without a revision"))?;
     let (vault, dead) = attach(parts, keyring, revision).await?;
     vault.record_creation(digest).await?;
     Ok((vault, dead))
@@ -186,9 +186,8 @@ impl Vault {
             erases: Vec::new(),
         });
         let receipts = self.sink.append(&[intent], Durability::Flushed).await?;
-        let intent = *receipts
-            .first()
-            .ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
+        let intent =
+            *receipts.first().ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
         self.record_done(intent).await
     }
 

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use strongroom_core::{
-    HoldMetadata, Key, KindError, Read, ReadMetadata, SecretKind, SecretMetadata,
-    SecretValue, Stage, Version, VersionMetadata, VersionSelector,
+    HoldMetadata, Key, KindError, Read, ReadMetadata, SecretKind, SecretMetadata, SecretValue,
+    Stage, Version, VersionMetadata, VersionSelector,
 };
 use strongroom_crypto::{
-    BlobRef, Identifiers, LiveRef, Place, ValueSlot, VersionRef, decrypt_value,
-    decrypt_value_parts,
+    BlobRef, Identifiers, LiveRef, Place, ValueSlot, VersionRef, decrypt_value, decrypt_value_parts,
 };
 
-use super::load::{LoadedSecret, readable, select};
 use super::Vault;
+use super::load::{LoadedSecret, readable, select};
 use crate::error::{Error, NotFound, Tampered, Unavailable};
 use crate::permit::Redeemed;
 
@@ -42,7 +41,8 @@ impl Vault {
     ) -> Result<Versioned<K>, Error> {
         let loaded = grant.take_loaded().ok_or(Unavailable::StalePermit)?;
         let which = grant.target().which();
-        let (version, age) = (self.check_readable::<K>(&loaded, which)?, loaded.age(self.clock.elapsed()));
+        let (version, age) =
+            (self.check_readable::<K>(&loaded, which)?, loaded.age(self.clock.elapsed()));
         let identifiers = self.identifiers_of::<K>(&loaded, version).await?;
         let value = self.value_of(&loaded, version).await?;
         Ok(Versioned { version, secret: K::from_parts(identifiers, value)?, age })
@@ -168,10 +168,8 @@ impl Vault {
             Some(parts) => Ok(parts),
             None => {
                 let mut answers = self.storage.read(std::slice::from_ref(key)).await?;
-                let unchanged = answers
-                    .pop()
-                    .flatten()
-                    .is_some_and(|entry| entry.revision == *head.revision());
+                let unchanged =
+                    answers.pop().flatten().is_some_and(|entry| entry.revision == *head.revision());
                 if unchanged {
                     Err(Tampered::Incomplete.into())
                 } else {
@@ -194,10 +192,7 @@ fn fetch_of(slot: &ValueSlot<&[u8; 32], &[u8]>) -> Option<Fetch> {
     }
 }
 
-fn open_parts(
-    slot: &ValueSlot<&[u8; 32], &[u8]>,
-    parts: &[Vec<u8>],
-) -> Result<SecretValue, Error> {
+fn open_parts(slot: &ValueSlot<&[u8; 32], &[u8]>, parts: &[Vec<u8>]) -> Result<SecretValue, Error> {
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     Ok(decrypt_value_parts(slot.key, &slot.nonce, slot.suite, &parts, length_of(slot))?)
 }

@@ -167,9 +167,11 @@ impl Vault {
             };
             let Some((_, _, epoch)) = namespace.parts() else { continue };
             let old = match &secret.head {
-                Some(head) => Some(head.view()?.to_head().map_err(|_| {
-                    crate::error::Tampered::Content("a head of another form")
-                })?),
+                Some(head) => Some(
+                    head.view()?
+                        .to_head()
+                        .map_err(|_| crate::error::Tampered::Content("a head of another form"))?,
+                ),
                 None => None,
             };
             check_expected(old.as_ref(), expected)?;
@@ -185,10 +187,9 @@ impl Vault {
                 path,
                 old,
                 |base| match (base, prev) {
-                    (Some(base), Some((digest, _))) => Ok((
-                        base.seq.saturating_add(1),
-                        base.lineage.next(digest, write, self.log),
-                    )),
+                    (Some(base), Some((digest, _))) => {
+                        Ok((base.seq.saturating_add(1), base.lineage.next(digest, write, self.log)))
+                    }
                     _ => Ok((1, Lineage::first(write, self.log))),
                 },
                 generations,

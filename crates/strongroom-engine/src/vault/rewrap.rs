@@ -125,8 +125,8 @@ impl Vault {
         let namespace = self.namespace(&keys, grant.target().as_str()).await?;
         let namespace = namespace.ok_or(NotFound::Namespace)?;
         let plaintext = self.decrypt_head(&namespace, key, record)?;
-        let head = HeadRef::parse(&plaintext)
-            .map_err(|_| Tampered::Content("a head of another form"))?;
+        let head =
+            HeadRef::parse(&plaintext).map_err(|_| Tampered::Content("a head of another form"))?;
         Ok(head.path.parse().map_err(|_| Tampered::Content("a head without a path"))?)
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use strongroom_core::{
     AuditRecord, ClosedRecord, DeadLog, Durability, Expected, Namespace, NotDoneKind, OpenIntent,
-    Outcome, OutcomeRecord, Recover, RecordKind, SecretPath, StorageError,
+    Outcome, OutcomeRecord, RecordKind, Recover, SecretPath, StorageError,
 };
 use strongroom_crypto::NamespaceState;
 

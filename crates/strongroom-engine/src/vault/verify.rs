@@ -6,8 +6,7 @@ use std::num::NonZeroU32;
 use strongroom_audit::{Finding, Report, Verdict, Verifier};
 use strongroom_core::{Key, LogId, Namespace, Receipt, Scan, Verify};
 use strongroom_crypto::{
-    BlobRef, HeadRef, Identifiers, KeyClass, NamespaceState, Place, VersionRef,
-    decrypt_value_parts,
+    BlobRef, HeadRef, Identifiers, KeyClass, NamespaceState, Place, VersionRef, decrypt_value_parts,
 };
 
 use super::Vault;
@@ -180,9 +179,8 @@ impl Vault {
         &self,
         id: strongroom_crypto::NamespaceId,
     ) -> Result<Option<std::sync::Arc<OpenNamespace>>, Error> {
-        let is = |namespace: &OpenNamespace| {
-            namespace.parts().is_some_and(|(found, _, _)| found == id)
-        };
+        let is =
+            |namespace: &OpenNamespace| namespace.parts().is_some_and(|(found, _, _)| found == id);
         if let Some(namespace) = self.namespaces.find(is) {
             return Ok(Some(namespace));
         }
