@@ -2,6 +2,7 @@
 //!
 //! The passphrase is read from the environment variable `ROOM_PASSPHRASE`, the value of `put` from
 //! standard input, byte for byte. `get` writes it to standard output.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
 use std::io::{Read as _, Write as _};

@@ -2,6 +2,7 @@
 //!
 //! Says which part of it is secret and which only identifies it. A secret among the identifiers
 //! would not compile.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use serde::{Deserialize, Serialize};
 use strongroom::{

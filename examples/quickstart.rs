@@ -3,6 +3,7 @@
 //! Makes a store, puts a credential, reads it, is refused for the wrong principal, replaces it by
 //! compare-and-swap, rotates keys, looks for leaks from another process, tampers with a copy, and
 //! verifies the log. Each line that is printed is something that just happened.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

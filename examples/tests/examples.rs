@@ -1,12 +1,12 @@
 //! Each example is run, as a person would run it.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 /// Cargo builds the examples of a package before its tests, into `examples` beside `deps`.
 fn example(name: &str) -> Command {
-    let mut path = PathBuf::from(std::env::current_exe().unwrap());
+    let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
     let path = path.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));

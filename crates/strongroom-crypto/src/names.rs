@@ -292,16 +292,17 @@ mod tests {
     use super::*;
 
     fn names() -> NameKey {
-        NameKey::from_bytes(&std::array::from_fn(|at| 0x80 + at as u8))
+        NameKey::from_bytes(&std::array::from_fn(|at| 0x80 + u8::try_from(at).unwrap()))
     }
 
     fn namespace() -> NamespaceId {
-        NamespaceId::from_bytes(std::array::from_fn(|at| 0x70 + at as u8))
+        NamespaceId::from_bytes(std::array::from_fn(|at| 0x70 + u8::try_from(at).unwrap()))
     }
 
     #[test]
     fn keys_agree_with_the_format_s_vectors() {
-        let store_names = NameKey::from_bytes(&std::array::from_fn(|at| 0xa0 + at as u8));
+        let store_names =
+            NameKey::from_bytes(&std::array::from_fn(|at| 0xa0 + u8::try_from(at).unwrap()));
         assert_eq!(
             namespace_key(&store_names, &"prod".parse().unwrap()).to_string(),
             "0252958844381c30cdc91dd931d3b99d9d"

@@ -346,3 +346,52 @@ impl<'a> Parts<'a> {
         Ok(Self { header, suite, key_id, nonce, commitment, ciphertext, tag })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strongroom_core::path;
+
+    use super::*;
+    use crate::names::{NameKey, NamespaceId, head_key};
+
+    /// Salt 10…27 and nonce 30…3b, as the format's vectors have them.
+    #[derive(Debug)]
+    struct Fixed;
+
+    impl Entropy for Fixed {
+        fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+            for (byte, value) in buffer.iter_mut().zip((0x10..0x28).chain(0x30..0x3c)) {
+                *byte = value;
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn records_agree_with_the_formats_vectors() {
+        let count = |from: u8| std::array::from_fn(|at| from + u8::try_from(at).unwrap());
+        let key = RecordKey::from_bytes(&count(0));
+        assert_eq!(key.id().to_string(), "922965a2a27aca77");
+        let names = NameKey::from_bytes(&count(0x80));
+        let mut id = [0; 8];
+        id.iter_mut().zip(0x70..).for_each(|(byte, value)| *byte = value);
+        let place = head_key(NamespaceId::from_bytes(id), &names, &path!("prod/billing/db"));
+        let mut store = [0; 16];
+        store.iter_mut().zip(0x40..).for_each(|(byte, value)| *byte = value);
+        let parts: &[&[u8]] = &[place.as_bytes()];
+        let store = StoreId::from_bytes(store);
+        let context = Context { purpose: Purpose::Head, store, parts };
+        for (suite, expected) in [
+            (Suite::Aes256Gcm, "0a9b8df6bb69d1aa01d01b477e426be23842f8f262b376bce04f20e934cc10d6"),
+            (
+                Suite::ChaCha20Poly1305,
+                "38920801b86b2130240ac2d2e122e0cab4ed0dab43134fb025142124cc190a56",
+            ),
+        ] {
+            let record = key.encrypt(suite, &context, b"strongroom", &Fixed).unwrap();
+            assert_eq!(record.len(), 104);
+            assert_eq!(crate::kdf::digest(&record).to_string(), expected);
+            assert_eq!(*key.decrypt(&context, &record).unwrap(), b"strongroom");
+        }
+    }
+}

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use strongroom_audit::Report;
 use strongroom_core::{
-    Expected, HoldMetadata, MetadataUpdate, Names, Namespace, Prefix, Principal, RequestContext,
-    Seal, SecretKind, SecretMetadata, SecretPath, SecretRef, StoreId, Version,
+    Action, CreateNamespace, Delete, Destroy, Disable, Enable, Expected, HoldMetadata, List,
+    MetadataUpdate, Names, Namespace, Prefix, Principal, Promote, Read, ReadMetadata, Receipt,
+    RequestContext, Seal, SecretKind, SecretMetadata, SecretPath, SecretRef, StoreId, Undelete,
+    Version, Write,
 };
 
 use crate::error::{Error, Indeterminate, WriteOutcome};
@@ -215,6 +217,14 @@ impl Session {
         self.0.principal()
     }
 
+    /// Asks for leave to do one thing, ahead of doing it.
+    ///
+    /// # Errors
+    /// As the method of the same name of [`Session`](crate::Session).
+    pub fn authorize<A: Action>(&self, target: impl Names<A::Target>) -> Result<Permit<A>, Error> {
+        block_on(self.0.authorize(target)).map(Permit)
+    }
+
     /// The secret in force, or at a version or stage.
     ///
     /// # Errors
@@ -287,5 +297,131 @@ impl Session {
     /// As the method of the same name of [`Session`](crate::Session).
     pub fn list(&self, prefix: impl Names<Prefix>) -> Result<Vec<SecretPath>, Error> {
         block_on(async { self.0.list(prefix).await?.sorted().await })
+    }
+}
+
+/// Leave to do one thing to one target, once. See [`Permit`](crate::Permit).
+#[must_use = "a permit does nothing until it is used"]
+#[derive(Debug)]
+pub struct Permit<A: Action>(crate::Permit<A>);
+
+impl<A: Action> Permit<A> {
+    /// What the permit is about.
+    #[must_use]
+    pub fn target(&self) -> &A::Target {
+        self.0.target()
+    }
+
+    /// The audit record of the decision.
+    #[must_use]
+    pub fn receipt(&self) -> &Receipt {
+        self.0.receipt()
+    }
+}
+
+impl Permit<Read> {
+    /// Reads the version of the permit.
+    ///
+    /// # Errors
+    /// As the method of the same name of [`Permit`](crate::Permit).
+    pub fn read<K: SecretKind>(self) -> Result<Versioned<K>, Error> {
+        block_on(self.0.read())
+    }
+}
+
+impl Permit<ReadMetadata> {
+    /// What identifies the secret in force, without its value.
+    ///
+    /// # Errors
+    /// As the method of the same name of [`Permit`](crate::Permit).
+    pub fn identifiers<K: SecretKind>(self) -> Result<K::Identifiers, Error> {
+        block_on(self.0.identifiers::<K>())
+    }
+
+    /// All that is known of the secret without its value.
+    ///
+    /// # Errors
+    /// As the method of the same name of [`Permit`](crate::Permit).
+    pub fn metadata(self) -> Result<SecretMetadata, Error> {
+        self.0.metadata()
+    }
+}
+
+impl Permit<Write> {
+    /// Puts a version. The namespace must exist.
+    ///
+    /// # Errors
+    /// As the method of the same name of [`Permit`](crate::Permit).
+    pub fn write<K: SecretKind>(
+        self,
+        secret: K,
+        options: impl Into<WriteOptions> + Send,
+    ) -> Result<Version, Error> {
+        block_on(self.0.write(secret, options))
+    }
+}
+
+impl Permit<CreateNamespace> {
+    /// Creates the namespace.
+    ///
+    /// # Errors
+    /// As the method of the same name of [`Permit`](crate::Permit).
+    pub fn create_namespace(self) -> Result<(), Error> {
+        block_on(self.0.create_namespace())
+    }
+}
+
+impl Permit<List> {
+    /// Begins the listing.
+    ///
+    /// # Errors
+    /// As the method of the same name of [`Permit`](crate::Permit).
+    pub fn list(self) -> Result<Listing, Error> {
+        block_on(self.0.list()).map(Listing)
+    }
+}
+
+macro_rules! version_permits {
+    ($($name:ident: $action:ty;)*) => {
+        $(impl Permit<$action> {
+            /// See the method of the same name of [`Permit`](crate::Permit).
+            ///
+            /// # Errors
+            /// As there.
+            pub fn $name(self, expected: Expected) -> Result<Version, Error> {
+                block_on(self.0.$name(expected))
+            }
+        })*
+    };
+}
+
+version_permits! {
+    delete: Delete;
+    undelete: Undelete;
+    disable: Disable;
+    enable: Enable;
+    destroy: Destroy;
+    promote: Promote;
+}
+
+/// A listing under way.
+#[derive(Debug)]
+pub struct Listing(crate::session::Listing);
+
+impl Listing {
+    /// The next paths, in no order; `None` at the end.
+    ///
+    /// # Errors
+    /// As the method of the same name of [`Listing`](crate::Listing).
+    pub fn next_page(&mut self) -> Result<Option<Vec<SecretPath>>, Error> {
+        block_on(self.0.next_page())
+    }
+
+    /// All that is left, sorted.
+    ///
+    /// # Errors
+    /// As the method of the same name of [`Listing`](crate::Listing).
+    pub fn sorted(self) -> Result<Vec<SecretPath>, Error> {
+        block_on(self.0.sorted())
     }
 }

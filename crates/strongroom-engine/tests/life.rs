@@ -414,3 +414,192 @@ fn a_permit_grows_stale_with_time_and_with_what_is_newer() {
         assert!(permit.read::<Opaque>().await.unwrap_err().to_string().contains("stale"));
     });
 }
+
+/// A policy engine of a host's that fails in each of the ways it can.
+#[derive(Debug)]
+struct Failing(std::sync::atomic::AtomicU32);
+
+#[strongroom_core::async_trait]
+impl strongroom_core::PolicyEngine for Failing {
+    fn revision(&self) -> u64 {
+        0
+    }
+    fn needs_secret(&self, _: &strongroom_core::AccessRequest) -> bool {
+        false
+    }
+    fn subject(&self, _: &Principal) -> strongroom_core::Subject {
+        strongroom_core::Subject::unresolved(0)
+    }
+    async fn decide(
+        &self,
+        _: &strongroom_core::Subject,
+        _: &strongroom_core::AccessRequest,
+    ) -> strongroom_core::Decision {
+        match self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => panic!("a message with canary-9"),
+            1 => strongroom_core::Decision::unavailable("the decision point did not answer"),
+            _ => strongroom_core::Decision::allow().requiring("tell the owner"),
+        }
+    }
+}
+
+#[test]
+fn fc_096_a_policy_engine_that_fails_refuses_and_is_recorded() {
+    let kit = TestRoom::with_policy(Failing(std::sync::atomic::AtomicU32::new(0)));
+    let alice = alice(&kit);
+    block_on(async {
+        for _ in 0..3 {
+            let error = alice.get::<Opaque>("prod/db").await.unwrap_err();
+            assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+            assert!(!format!("{error:?} {error}").contains("canary-9"));
+        }
+    });
+    let records = kit.log.decisions();
+    let refused: Vec<_> =
+        records.iter().filter(|record| record.principal.as_deref() == Some("user:alice")).collect();
+    assert_eq!(refused.len(), 3);
+    assert!(refused.iter().all(|record| record.effect == strongroom_core::Effect::Unavailable));
+    assert!(refused[0].explanation.as_deref().unwrap().contains("policy failure"));
+}
+
+#[test]
+fn fc_075_each_fault_below_keeps_its_class() {
+    use strongroom_core::{NotDoneKind, StorageError};
+    use strongroom_engine::{Strongroom, Unavailable};
+    use strongroom_testkit::{Call, Fault, FaultyStorage};
+
+    let kit = TestRoom::allowing_all();
+    block_on(async { alice(&kit).put("prod/db", Opaque::new(b"x")).await.unwrap() });
+    for kind in [
+        NotDoneKind::Busy,
+        NotDoneKind::Full,
+        NotDoneKind::ReadOnly,
+        NotDoneKind::Denied,
+        NotDoneKind::Unreachable,
+        NotDoneKind::TooNew,
+        NotDoneKind::Damaged,
+    ] {
+        let faulty =
+            std::sync::Arc::new(FaultyStorage::new(kit.storage.clone().without_change_mark()));
+        let room = block_on(
+            Strongroom::builder()
+                .storage(faulty.clone())
+                .seal(kit.seal.clone())
+                .policy(strongroom_policy::Policy::owned_by(&Principal::user("alice")))
+                .audit(strongroom_testkit::MemorySink::new())
+                .clock(kit.clock.clone())
+                .entropy(strongroom_testkit::SeededEntropy::new(3))
+                .open(),
+        )
+        .unwrap();
+        let session = room.session(Principal::user("alice"));
+        block_on(async {
+            session.get::<Opaque>("prod/db").await.unwrap();
+            faulty.every(Call::Read, Fault::Fail(kind));
+            let errors = [
+                session.get::<Opaque>("prod/db").await.map(drop).unwrap_err(),
+                session.put("prod/db", Opaque::new(b"y")).await.map(drop).unwrap_err(),
+                session.delete("prod/db").await.map(drop).unwrap_err(),
+                session.metadata("prod/db").await.map(drop).unwrap_err(),
+                session.rotate_keys("prod").await.unwrap_err(),
+            ];
+            for error in errors {
+                match error {
+                    Error::Unavailable(Unavailable::Storage(StorageError::NotDone {
+                        kind: found,
+                        ..
+                    })) => {
+                        assert_eq!(found, kind);
+                    }
+                    other => panic!("{kind:?} became {other:?}"),
+                }
+            }
+            faulty.heal();
+            assert_eq!(bytes(&session.get("prod/db").await.unwrap()), b"x");
+        });
+    }
+}
+
+#[test]
+fn a_lost_reply_is_found_out_by_sending_the_same_bytes_again() {
+    use strongroom_engine::{Strongroom, WriteOutcome};
+    use strongroom_testkit::{Call, Fault, FaultyStorage};
+
+    for (fault, outcome) in [
+        (Fault::LostReply, WriteOutcome::TookEffect(Some(v(2)))),
+        (Fault::LostRequest, WriteOutcome::TookEffect(Some(v(2)))),
+    ] {
+        let kit = TestRoom::allowing_all();
+        block_on(async { alice(&kit).put("prod/db", Opaque::new(b"one")).await.unwrap() });
+        let faulty = std::sync::Arc::new(FaultyStorage::new(kit.storage.clone()));
+        let room = block_on(
+            Strongroom::builder()
+                .storage(faulty.clone())
+                .seal(kit.seal.clone())
+                .policy(strongroom_policy::Policy::owned_by(&Principal::user("alice")))
+                .audit(strongroom_testkit::MemorySink::new())
+                .entropy(strongroom_testkit::SeededEntropy::new(4))
+                .open(),
+        )
+        .unwrap();
+        let session = room.session(Principal::user("alice"));
+        block_on(async {
+            faulty.every(Call::Write, fault);
+            let error = session.put("prod/db", Opaque::new(b"two")).await.unwrap_err();
+            let Error::Indeterminate(write) = error else { panic!("{error:?}") };
+            faulty.heal();
+            assert_eq!(session.resolve(&write).await.unwrap(), outcome);
+            assert_eq!(session.resolve(&write).await.unwrap(), outcome);
+            assert_eq!(bytes(&session.get("prod/db").await.unwrap()), b"two");
+        });
+    }
+}
+
+#[test]
+fn a_future_that_is_dropped_at_any_point_is_settled_by_the_next_write() {
+    use std::future::Future as _;
+    use std::task::{Context, Poll, Waker};
+    use strongroom_engine::Strongroom;
+    use strongroom_testkit::{Call, Fault, FaultyStorage};
+
+    for polls in 1..12 {
+        let kit = TestRoom::allowing_all();
+        block_on(async { alice(&kit).put("prod/db", Opaque::new(b"one")).await.unwrap() });
+        let faulty = std::sync::Arc::new(FaultyStorage::new(kit.storage.clone()));
+        let log = strongroom_testkit::MemorySink::new();
+        let room = block_on(
+            Strongroom::builder()
+                .storage(faulty.clone())
+                .seal(kit.seal.clone())
+                .policy(strongroom_policy::Policy::owned_by(&Principal::user("alice")))
+                .audit(log.clone())
+                .entropy(strongroom_testkit::SeededEntropy::new(5))
+                .open(),
+        )
+        .unwrap();
+        let session = room.session(Principal::user("alice"));
+        faulty.every(Call::Write, Fault::Delay { before: 3, after: 3 });
+        let mut finished = false;
+        {
+            let mut put = Box::pin(session.put("prod/db", Opaque::new(b"two")));
+            let mut context = Context::from_waker(Waker::noop());
+            for _ in 0..polls {
+                if let Poll::Ready(result) = put.as_mut().poll(&mut context) {
+                    result.unwrap();
+                    finished = true;
+                    break;
+                }
+            }
+        }
+        faulty.heal();
+        block_on(async {
+            let third = session.put("prod/db", Opaque::new(b"three")).await.unwrap();
+            assert_eq!(bytes(&session.get("prod/db").await.unwrap()), b"three");
+            // The write that was dropped was sent again before the next one: both took effect.
+            assert_eq!(third, v(3), "after {polls} polls, finished: {finished}");
+            room.clone().close().await.unwrap();
+        });
+        let last = log.lines().pop().unwrap();
+        assert!(last.starts_with(b"{\"t\":\"close\""), "the log ends whole");
+    }
+}

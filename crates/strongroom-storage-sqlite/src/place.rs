@@ -284,7 +284,7 @@ mod tests {
 
     /// FC-103
     #[test]
-    fn network_file_systems_are_known_by_their_numbers() {
+    fn fc_103_network_file_systems_are_known_by_their_numbers() {
         for (kind, name) in [(0x6969, "NFS"), (0xff53_4d42, "SMB"), (0x6573_5546, "FUSE")] {
             assert_eq!(network_name(kind), Some(name));
         }

@@ -121,7 +121,7 @@ fn fill(storage: &SqliteStorage, secrets: u64) {
 
 /// FC-084: opening reads a few pages, however many secrets there are.
 #[test]
-fn a_row_takes_little_and_opening_does_not_read_the_rows() {
+fn fc_084_a_row_takes_little_and_opening_does_not_read_the_rows() {
     const SECRETS: u64 = 20_000;
     let dir = tempdir().unwrap();
     let path = dir.path().join("secrets.db");

@@ -133,7 +133,7 @@ fn two_who_make_the_database_at_once_make_one() {
 
 /// FC-078
 #[test]
-fn side_files_without_their_database_are_refused_by_name() {
+fn fc_078_side_files_without_their_database_are_refused_by_name() {
     for left in ["-wal", "-shm", "-journal"] {
         let dir = tempdir().unwrap();
         let path = dir.path().join("secrets.db");
@@ -148,7 +148,7 @@ fn side_files_without_their_database_are_refused_by_name() {
 
 /// FC-078: also where they come to be between opening and writing.
 #[test]
-fn side_files_that_appear_later_are_refused_by_the_first_write() {
+fn fc_078_side_files_that_appear_later_are_refused_by_the_first_write() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("secrets.db");
     let storage = SqliteStorage::open(&path).unwrap();
@@ -172,7 +172,7 @@ fn a_database_that_was_replaced_while_in_use_takes_no_write() {
 
 /// FC-120: each trouble has its own answer, and nothing on disk is changed.
 #[test]
-fn what_is_not_a_store_of_this_build_is_told_apart() {
+fn fc_120_what_is_not_a_store_of_this_build_is_told_apart() {
     let altered = |change: &dyn Fn(&mut Vec<u8>)| {
         let (_dir, path) = store();
         let mut bytes = fs::read(path).unwrap();
@@ -215,7 +215,7 @@ fn what_is_not_a_store_of_this_build_is_told_apart() {
 
 /// FC-109
 #[test]
-fn loose_modes_are_told_and_refused_by_the_strict() {
+fn fc_109_loose_modes_are_told_and_refused_by_the_strict() {
     let (dir, path) = store();
     fs::set_permissions(dir.path(), Permissions::from_mode(0o700)).unwrap();
     let storage = SqliteStorage::open(&path).unwrap().strict().unwrap();
@@ -237,7 +237,7 @@ fn loose_modes_are_told_and_refused_by_the_strict() {
 
 /// FC-112: the real file is used, and its side files lie beside it.
 #[test]
-fn links_are_followed_once_and_stay_links() {
+fn fc_112_links_are_followed_once_and_stay_links() {
     let (_dir, path) = store();
     let links = tempdir().unwrap();
     let link = links.path().join("secrets.db");
@@ -254,7 +254,7 @@ fn links_are_followed_once_and_stay_links() {
 
 /// FC-112: a directory behind a link is as good as any.
 #[test]
-fn a_linked_directory_is_followed() {
+fn fc_112_a_linked_directory_is_followed() {
     let (real, links) = (tempdir().unwrap(), tempdir().unwrap());
     symlink(real.path(), links.path().join("room")).unwrap();
     let storage = SqliteStorage::open(links.path().join("room/new/secrets.db")).unwrap();
@@ -264,7 +264,7 @@ fn a_linked_directory_is_followed() {
 
 /// FC-112
 #[test]
-fn what_is_no_file_is_refused() {
+fn fc_112_what_is_no_file_is_refused() {
     let dir = tempdir().unwrap();
     symlink(dir.path().join("nowhere"), dir.path().join("dangling")).unwrap();
     let cases = [("dangling", "link to nothing"), ("", "no ordinary file")];
@@ -365,7 +365,7 @@ fn another_writer_is_busy_beside_an_exclusive_one() {
 
 /// FC-112: a file that is mounted by itself. Needs the right to mount; void without.
 #[test]
-fn a_file_mounted_by_itself_is_refused() {
+fn fc_112_a_file_mounted_by_itself_is_refused() {
     let (dir, path) = store();
     let single = dir.path().join("mounted.db");
     File::create(&single).unwrap();

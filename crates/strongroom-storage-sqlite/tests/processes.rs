@@ -97,7 +97,7 @@ fn child_writes_until_killed() {
 
 /// FC-084 for the open after a kill: what was acknowledged is there, whole, and found at once.
 #[test]
-fn what_was_acknowledged_outlives_kills() {
+fn fc_084_what_was_acknowledged_outlives_kills() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("room/secrets.db");
     let mut acknowledged: Vec<(u32, String)> = Vec::new();
@@ -151,7 +151,7 @@ fn child_reads_a_value() {
 
 /// FC-039: eight processes read a value of 64 KiB that is replaced all the time.
 #[test]
-fn no_process_reads_half_a_value() {
+fn fc_039_no_process_reads_half_a_value() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("secrets.db");
     let storage = SqliteStorage::open(&path).unwrap();
@@ -192,7 +192,7 @@ fn child_lists() {
 
 /// FC-115: the write-ahead file stays small beside readers that list in a loop.
 #[test]
-fn the_write_ahead_file_stays_small_beside_readers() {
+fn fc_115_the_write_ahead_file_stays_small_beside_readers() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("secrets.db");
     let storage = SqliteStorage::open(&path).unwrap();

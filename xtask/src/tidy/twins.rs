@@ -62,6 +62,17 @@ fn methods(source: &Source, start: &str) -> Vec<Method> {
                 rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             found.push(Method { of: of.clone(), name, line });
         }
+        // The blocking twin lists the methods that only wait in one macro, all of them `Session`'s.
+        if text.starts_with("waits! {") {
+            of = "Session".to_owned();
+        }
+        if start == "pub fn "
+            && let Some(rest) = text.strip_prefix("    fn ")
+            && of == "Session"
+        {
+            let name = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            found.push(Method { of: of.clone(), name, line });
+        }
         if text.starts_with('}') {
             of.clear();
         }
@@ -105,6 +116,13 @@ mod tests {
         let twins = "impl Session {\n    pub fn get<K>(&self) {}\n}\n\
                      impl Permit<Read> {\n    pub fn read(self) {}\n}\n";
         assert_eq!(faults(twins), []);
+    }
+
+    #[test]
+    fn a_list_of_methods_that_only_wait_counts_for_sessions() {
+        let read = "impl Permit<Read> {\n    pub fn read(self) {}\n}\n";
+        assert!(faults(&format!("waits! {{\n    fn get<K>() -> K;\n}}\n{read}")).is_empty());
+        assert_eq!(faults(&format!("waits! {{\n    fn other() -> ();\n}}\n{read}")).len(), 1);
     }
 
     #[test]

@@ -1,0 +1,266 @@
+//! Keyrings, namespace records and heads: round trips, and every bit flipped.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use strongroom_core::{
+    Entropy, EntropyError, Key, KeyContext, LogId, Namespace, Seal, SealError, SealId, SecretValue,
+    StoreId, Timestamp, WrappedKey, WriteId,
+};
+use strongroom_crypto::{
+    Argon2Cost, AuditKey, Context, DataKey, Epoch, HeadRef, Keyring, KeyringError, Lineage,
+    NameKey, NamespaceId, NamespaceRecord, NamespaceState, Passphrase, Purpose, RecordError,
+    RecordKey, SealEntry, SealedKeyring, Suite, decrypt_value, encrypt_value, padded_len,
+};
+
+/// Different bytes at each call, the same in each run.
+#[derive(Debug, Default)]
+struct Counting(AtomicU8);
+
+impl Entropy for Counting {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
+        for byte in buffer {
+            *byte = self.0.fetch_add(7, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+fn lineage() -> Lineage {
+    Lineage::first(WriteId::from_bytes([1; 16]), LogId::from_bytes([2; 8]))
+}
+
+#[test]
+fn each_flipped_bit_and_each_cut_of_a_record_has_its_named_error() {
+    let entropy = Counting::default();
+    let key = RecordKey::generate(&entropy).unwrap();
+    let parts: &[&[u8]] = &[b"place"];
+    let context = Context { purpose: Purpose::Head, store: StoreId::from_bytes([3; 16]), parts };
+    for suite in [Suite::Aes256Gcm, Suite::ChaCha20Poly1305] {
+        let record = key.encrypt(suite, &context, &[5; 100], &entropy).unwrap();
+        for at in 0..record.len() {
+            for bit in 0..8 {
+                let mut flipped = record.clone();
+                flipped[at] ^= 1 << bit;
+                // The other suite's number is a known one: what it would derive is not the commitment.
+                let other_suite = at == 1 && matches!(flipped[1], 1 | 2);
+                let error = key.decrypt(&context, &flipped).unwrap_err();
+                let named = match at {
+                    1 if other_suite => matches!(error, RecordError::NotYours),
+                    0..=1 => matches!(error, RecordError::UnknownFormat { .. }),
+                    2..=9 => matches!(error, RecordError::UnknownKey(_)),
+                    10..=33 | 46..=77 => matches!(error, RecordError::NotYours),
+                    _ => matches!(error, RecordError::Damaged),
+                };
+                assert!(named, "byte {at} bit {bit}: {error:?}");
+            }
+        }
+        for length in 0..record.len() {
+            let error = key.decrypt(&context, &record[..length]).unwrap_err();
+            assert!(matches!(error, RecordError::Damaged), "{length} bytes: {error:?}");
+        }
+        let moved = Context { parts: &[b"elsewhere"], ..context };
+        let purpose = Context { purpose: Purpose::Namespace, ..context };
+        let store = Context { store: StoreId::from_bytes([4; 16]), ..context };
+        for context in [moved, purpose, store] {
+            assert!(matches!(key.decrypt(&context, &record), Err(RecordError::NotYours)));
+        }
+        let other = RecordKey::generate(&entropy).unwrap();
+        assert!(matches!(other.decrypt(&context, &record), Err(RecordError::UnknownKey(_))));
+    }
+}
+
+#[test]
+fn fc_026_each_length_class_of_values_comes_back_and_each_cut_is_refused() {
+    for suite in [Suite::Aes256Gcm, Suite::ChaCha20Poly1305] {
+        for length in
+            (0..=80).chain([127, 128, 129, 255, 256, 257, 1023, 1024, 1025, 65_520, 65_537])
+        {
+            let value = SecretValue::new(vec![9; length]);
+            let key = [7; 32];
+            let data_key = DataKey::from_bytes(&key);
+            let ciphertext = encrypt_value(&data_key, &[1; 12], suite, &value).unwrap();
+            assert_eq!(ciphertext.len(), padded_len(length) + 16);
+            let open = |bytes: &[u8], length| decrypt_value(&key, &[1; 12], suite, bytes, length);
+            assert!(open(&ciphertext, length).unwrap().ct_eq(&value), "{length} bytes");
+            for cut in [0, 1, 15, 16, 17, ciphertext.len() - 16, ciphertext.len() - 1] {
+                if cut < ciphertext.len() {
+                    assert!(matches!(open(&ciphertext[..cut], length), Err(RecordError::Damaged)));
+                }
+            }
+            let mut longer = ciphertext.clone();
+            longer.push(0);
+            assert!(open(&longer, length).is_err());
+            if length > 0 {
+                assert!(open(&ciphertext, length - 1).is_err(), "{length} bytes");
+            }
+        }
+    }
+}
+
+fn keyring(entropy: &dyn Entropy) -> Keyring {
+    let mut keyring = Keyring::generate(Suite::Aes256Gcm, lineage(), entropy).unwrap();
+    keyring.seals.push(SealEntry {
+        id: SealId::from_bytes([9; 8]),
+        kind: "passphrase".to_owned(),
+        wrapped: WrappedKey { parameters: vec![1, 2], wrapped: vec![3; 126] },
+    });
+    keyring
+}
+
+#[test]
+fn a_keyring_opens_with_its_root_key_alone() {
+    let entropy = Counting::default();
+    let keyring = keyring(&entropy);
+    let record = keyring.encode(&entropy).unwrap();
+    let sealed = SealedKeyring::parse(&record).unwrap();
+    assert_eq!((sealed.store(), sealed.seals()), (keyring.store, &*keyring.seals));
+    let opened = sealed.open(&keyring.root_key_for_wrapping()).unwrap();
+    assert_eq!(opened.lineage, keyring.lineage);
+    assert_eq!(opened.audit.token(1, "prod/db"), keyring.audit.token(1, "prod/db"));
+    assert_eq!(opened.identity.public_key(), *sealed.public_key());
+    let wrong = SecretValue::copied_from(&[0; 32]);
+    assert!(matches!(sealed.open(&wrong), Err(KeyringError::WrongRoot)));
+}
+
+#[test]
+fn no_flipped_bit_and_no_cut_of_a_keyring_is_taken_for_a_wrong_passphrase() {
+    let entropy = Counting::default();
+    let record = keyring(&entropy).encode(&entropy).unwrap();
+    for at in 0..record.len() {
+        let mut flipped = record.clone();
+        flipped[at] ^= 1;
+        let error = SealedKeyring::parse(&flipped).unwrap_err();
+        let named = match at {
+            0..=7 => matches!(error, KeyringError::NotAKeyring),
+            8 => matches!(error, KeyringError::TooNew { .. } | KeyringError::Checksum),
+            _ => matches!(error, KeyringError::Checksum),
+        };
+        assert!(named, "byte {at}: {error:?}");
+        assert!(SealedKeyring::parse(&record[..at]).is_err());
+    }
+}
+
+#[test]
+fn a_namespace_record_is_bound_to_its_key_and_its_root() {
+    let entropy = Counting::default();
+    let (root, store) = (RecordKey::generate(&entropy).unwrap(), StoreId::from_bytes([3; 16]));
+    let key = Key::new(*b"\x02namespace-key-16");
+    let epoch = |number| Epoch {
+        number,
+        key: RecordKey::generate(&entropy).unwrap(),
+        since: Timestamp::from_millis(number).unwrap(),
+    };
+    let record = NamespaceRecord {
+        name: Namespace::try_from("prod").unwrap(),
+        generation: 7,
+        lineage: lineage(),
+        state: NamespaceState::Live {
+            id: NamespaceId::from_bytes([8; 8]),
+            names: NameKey::generate(&entropy).unwrap(),
+            active: epoch(2),
+            leaving: vec![epoch(1)],
+            erasing: vec![NamespaceId::from_bytes([6; 8])],
+        },
+    };
+    let bytes = record.encrypt(&root, Suite::ChaCha20Poly1305, store, &key, &entropy).unwrap();
+    let opened = NamespaceRecord::decrypt(&root, store, &key, &bytes).unwrap();
+    assert_eq!((opened.name.as_str(), opened.generation), ("prod", 7));
+    let NamespaceState::Live { active, leaving, .. } = opened.state else { unreachable!() };
+    assert_eq!((active.number, leaving.len(), leaving[0].number), (2, 1, 1));
+    let elsewhere = Key::new(*b"\x02namespace-key-17");
+    let moved = NamespaceRecord::decrypt(&root, store, &elsewhere, &bytes);
+    assert!(matches!(moved, Err(RecordError::NotYours)));
+}
+
+#[test]
+fn names_in_the_log_are_padded_and_bound_to_it() {
+    let entropy = Counting::default();
+    let (key, store) = (AuditKey::generate(&entropy).unwrap(), StoreId::from_bytes([3; 16]));
+    let (log, other) = (LogId::from_bytes([1; 8]), LogId::from_bytes([2; 8]));
+    let short = key.encrypt_name(store, log, "a", &entropy).unwrap();
+    let long = key.encrypt_name(store, log, "prod/billing/database", &entropy).unwrap();
+    assert_eq!(short.len(), long.len());
+    assert_eq!(key.decrypt_name(store, log, &long).unwrap(), "prod/billing/database");
+    assert!(key.decrypt_name(store, other, &long).is_err());
+    assert_ne!(key.token(1, "a"), key.token(2, "a"));
+}
+
+#[test]
+fn fc_013_one_final_line_end_is_cut_everywhere_and_no_more() {
+    let entropy = Counting::default();
+    let context = KeyContext {
+        store: StoreId::from_bytes([3; 16]),
+        seal: SealId::from_bytes([1; 8]),
+        entropy: &entropy,
+    };
+    let root = SecretValue::copied_from(&[7; 32]);
+    let file = |bytes: &[u8]| Passphrase::from_reader(bytes).unwrap().with_cost(Argon2Cost::LEAST);
+    futures_executor::block_on(async {
+        let made = file(b"correct horse 9\n").wrap_key(&root, &context).await.unwrap();
+        for same in [&b"correct horse 9"[..], b"correct horse 9\r\n"] {
+            assert!(file(same).unwrap_key(&made, &context).await.unwrap().ct_eq(&root));
+        }
+        match file(b"correct horse 9\n\n").unwrap_key(&made, &context).await {
+            Err(SealError::NotMine { hint }) => assert!(hint.contains("line break"), "{hint}"),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn fc_018_a_passphrase_is_its_exact_bytes() {
+    let entropy = Counting::default();
+    let context = KeyContext {
+        store: StoreId::from_bytes([3; 16]),
+        seal: SealId::from_bytes([1; 8]),
+        entropy: &entropy,
+    };
+    let root = SecretValue::copied_from(&[7; 32]);
+    let seal = |text: &str| Passphrase::new(text).with_cost(Argon2Cost::LEAST);
+    futures_executor::block_on(async {
+        let made = seal("Z\u{fc}rich").wrap_key(&root, &context).await.unwrap();
+        match seal("Zu\u{308}rich").unwrap_key(&made, &context).await {
+            Err(SealError::NotMine { hint }) => assert!(hint.contains("ASCII"), "{hint}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(seal("Z\u{fc}rich").unwrap_key(&made, &context).await.is_ok());
+    });
+}
+
+#[test]
+fn fc_127_costs_are_refused_before_memory_is_taken() {
+    let entropy = Counting::default();
+    let context = KeyContext {
+        store: StoreId::from_bytes([3; 16]),
+        seal: SealId::from_bytes([1; 8]),
+        entropy: &entropy,
+    };
+    let root = SecretValue::copied_from(&[7; 32]);
+    futures_executor::block_on(async {
+        let limited = Passphrase::new("p").with_memory_limit(48);
+        let error = limited.wrap_key(&root, &context).await.unwrap_err().to_string();
+        assert!(error.contains("needs 64 MiB, allowed 48"), "{error}");
+        let seal = Passphrase::new("p").with_cost(Argon2Cost::LEAST);
+        let made = seal.wrap_key(&root, &context).await.unwrap();
+        for (at, bytes) in [(1, u32::MAX), (5, 0), (9, 0)] {
+            let mut edited = made.clone();
+            edited.parameters[at..at + 4].copy_from_slice(&bytes.to_be_bytes());
+            let error = seal.unwrap_key(&edited, &context).await.unwrap_err();
+            assert!(matches!(error, SealError::Parameters { .. }), "{error:?}");
+        }
+        let empty = Passphrase::new("").wrap_key(&root, &context).await;
+        assert!(matches!(empty, Err(SealError::Refused { .. })));
+    });
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_a_parser_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..600)) {
+        let _ = HeadRef::parse(&bytes);
+        let _ = NamespaceRecord::decode(&bytes);
+        let _ = SealedKeyring::parse(&bytes);
+        let _ = strongroom_crypto::KeyClass::parse(&bytes);
+        let _ = strongroom_crypto::record_key_id(&bytes);
+    }
+}
