@@ -31,6 +31,19 @@ fn the_quickstart_shows_each_step() {
     assert!(!shown.contains("s3cr3t-of-the-tour"), "{shown}");
 }
 
+/// The README shows exactly the program that is run here.
+#[test]
+fn the_readme_tells_the_truth() {
+    let program = include_str!("../readme.rs");
+    let program = program.split_once("\n\n").unwrap().1;
+    let readme = include_str!("../../README.md");
+    assert!(readme.contains(program), "README.md and examples/readme.rs differ");
+    let scratch = tempfile::tempdir().unwrap();
+    let shown = text(&example("readme").current_dir(scratch.path()).output().unwrap());
+    assert!(shown.contains("6 bytes, read by service:billing"), "{shown}");
+    assert!(shown.contains("read was refused"), "{shown}");
+}
+
 #[test]
 fn a_kind_of_the_hosts_own_goes_in_and_out() {
     let shown = text(&example("own_kind").output().unwrap());

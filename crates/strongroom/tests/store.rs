@@ -1,5 +1,5 @@
 //! Whole stores on real files: opened, copied, shared, killed and refused.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::Path;
 

@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""Reads a whole store directory, from FORMAT.md alone: a second implementation of the format.
+
+usage: ROOM_PASSPHRASE=... strongroom_reader.py DIRECTORY
+
+Prints one JSON object a line: every version of every secret, then every audit log. Needs Python 3
+and the package `cryptography`. It fails where anything does not open or is not in order.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import pathlib
+import sqlite3
+import struct
+import sys
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+CIPHERS = {1: AESGCM, 2: ChaCha20Poly1305}
+STATES = {1: "enabled", 2: "disabled", 3: "deleted", 4: "destroyed"}
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def mac(key, data):
+    return hmac.new(key, data, hashlib.sha256).digest()
+
+
+def expand(key, info, length):
+    output, block = b"", b""
+    for counter in range(1, length // 32 + 2):
+        block = mac(key, block + info + bytes([counter]))
+        output += block
+    return output[:length]
+
+
+def short(data):
+    return struct.pack(">H", len(data)) + data
+
+
+def padded_len(n):
+    if n <= 64:
+        return 64
+    e = n.bit_length() - 1
+    s = e.bit_length()
+    step = max(16, 1 << max(e - s, 0))
+    return -(-n // step) * step
+
+
+def key_id(key):
+    return expand(key, b"strongroom/key-id/v1\0", 8)
+
+
+def open_record(key, record, purpose, store, *parts):
+    assert len(record) >= 94, "damaged"
+    assert record[0] == 1 and record[1] in CIPHERS, "unknown format"
+    assert record[2:10] == key_id(key), "unknown key"
+    context = bytes([purpose]) + store + b"".join(short(part) for part in parts)
+    info = b"strongroom/record/v1\0" + record[:34] + sha256(context)
+    derived = expand(key, info, 64)
+    assert hmac.compare_digest(derived[32:], record[46:78]), "not yours"
+    return CIPHERS[record[1]](derived[:32]).decrypt(record[34:46], record[78:], None)
+
+
+class Reader:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def bytes(self, length):
+        assert self.at + length <= len(self.data), "cut short"
+        self.at += length
+        return self.data[self.at - length : self.at]
+
+    def number(self, length):
+        return int.from_bytes(self.bytes(length), "big")
+
+    def short(self):
+        return self.bytes(self.number(2))
+
+    def text(self):
+        return self.short().decode("utf-8")
+
+    def padding(self):
+        rest = self.data[self.at :]
+        assert padded_len(self.at) == len(self.data) and not any(rest), "padding"
+
+
+def lineage(reader):
+    reader.bytes(40)
+    count = reader.number(1)
+    assert 1 <= count <= 8
+    reader.bytes(16 * count)
+
+
+def open_keyring(record, passphrase):
+    signed, checksum = record[:-8], record[-8:]
+    assert sha256(signed)[:8] == checksum, "checksum"
+    message, signature = signed[:-64], signed[-64:]
+    reader = Reader(message)
+    assert reader.bytes(8) == b"strngrm\0" and reader.number(1) == 1
+    store, public = reader.bytes(16), reader.bytes(32)
+    Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    assert sha256(b"strongroom/store-id/v1\0" + public)[:16] == store, "store id"
+    reader.number(8)
+    root = None
+    for _ in range(reader.number(1)):
+        seal, kind, parameters, wrapped = reader.bytes(8), reader.short(), reader.short(), reader.short()
+        if kind != b"passphrase":
+            continue
+        version, mib, passes, lanes, salt = struct.unpack(">BIII16s", parameters)
+        assert version == 1 and 19 <= mib <= 1024
+        derived = Argon2id(
+            salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=mib * 1024
+        ).derive(passphrase)
+        root = open_record(derived, wrapped, 4, store, seal, kind, parameters)
+    assert root is not None, "no passphrase seal"
+    clear = sha256(message[: reader.at])
+    body = Reader(open_record(root, reader.bytes(reader.number(4)), 3, store, clear))
+    assert reader.at == len(message)
+    lineage(body)
+    assert body.bytes(32) == root
+    leaving = [body.bytes(32)] if body.number(1) else []
+    names, audit, _identity = body.bytes(32), body.bytes(32), body.bytes(32)
+    body.number(1)
+    body.bytes(body.number(1))
+    body.padding()
+    return store, [root, *leaving], names, audit
+
+
+def tokens(key, segments):
+    token, chain = bytes(16), b""
+    for segment in segments:
+        token = mac(key, token + segment.encode())[:16]
+        chain += token
+    return chain
+
+
+def pick(keys, record):
+    return next(key for key in keys if key_id(key) == record[2:10])
+
+
+def open_namespace(roots, store, store_names, key, record):
+    reader = Reader(open_record(pick(roots, record), record, 2, store, key))
+    kind, name = reader.number(1), reader.text()
+    assert key == b"\x02" + tokens(store_names, [name]), "a namespace record in another place"
+    reader.number(8)
+    lineage(reader)
+    reader.bytes(8 * reader.number(1))
+    if kind == 2:
+        reader.padding()
+        return None
+    ident, names = reader.bytes(8), reader.bytes(32)
+    epochs = []
+
+    def epoch():
+        reader.bytes(16)
+        epochs.append(reader.bytes(32))
+
+    epoch()
+    for _ in range(reader.number(1)):
+        epoch()
+    reader.padding()
+    return ident, (name, names, epochs)
+
+
+def slot(reader):
+    suite, key, nonce, length = reader.number(1), reader.bytes(32), reader.bytes(12), reader.number(4)
+    if reader.number(1) == 1:
+        place = reader.short()
+    else:
+        place = (reader.bytes(8), reader.bytes(16), reader.number(1))
+    return suite, key, nonce, length, place
+
+
+def open_value(records, head_key, slot):
+    suite, key, nonce, length, place = slot
+    if isinstance(place, tuple):
+        seq, random, parts = place
+        depth = (len(head_key) - 9) // 16
+        blob = b"\x04" + head_key[1:9] + bytes([depth]) + head_key[9:] + seq + random
+        place = b"".join(records[blob + bytes([part])] for part in range(parts))
+    plain = CIPHERS[suite](key).decrypt(nonce, place, None)
+    assert len(plain) == padded_len(length) and not any(plain[length:])
+    return plain[:length]
+
+
+def metadata(reader):
+    labels = {}
+    for _ in range(reader.number(2)):
+        name = reader.text()
+        labels[name] = reader.text()
+    for _ in range(2):
+        if reader.number(1):
+            reader.text()
+    reader.bytes(10)
+    return labels
+
+
+def read_head(records, store, namespaces, key, record):
+    name, names, epochs = namespaces[key[1:9]]
+    reader = Reader(open_record(pick(epochs, record), record, 1, store, key))
+    kind, path, seq = reader.number(1), reader.text(), reader.number(8)
+    segments = path.split("/")
+    assert segments[0] == name
+    assert key == b"\x03" + key[1:9] + tokens(names, segments[1:]), "a head in another place"
+    lineage(reader)
+    reader.bytes(16)
+    next_version = reader.number(8)
+    reader.bytes(8)
+    if kind == 2:
+        reader.padding()
+        yield {"path": path, "seq": seq, "purged": True, "next_version": next_version}
+        return
+    secret_kind = reader.text()
+    reader.bytes(8)
+    labels = metadata(reader)
+    for _ in range(reader.number(1)):
+        reader.short(), reader.short()
+    current, _pending, _previous = (reader.number(8) for _ in range(3))
+    for _ in range(reader.number(1)):
+        number, state = reader.number(8), STATES[reader.number(1)]
+        reader.bytes(16)
+        for _ in range(reader.number(1)):
+            reader.text(), reader.number(8)
+        shown = {"path": path, "seq": seq, "kind": secret_kind, "version": number, "state": state,
+                 "current": number == current, "labels": labels}
+        if state != "destroyed":
+            if reader.number(1) == 1:
+                identifiers = reader.short()
+            else:
+                identifiers = open_value(records, key, slot(reader))
+            shown["identifiers"] = json.loads(identifiers)
+            shown["value"] = open_value(records, key, slot(reader)).hex()
+        yield shown
+    reader.padding()
+
+
+def root_of(leaves):
+    if not leaves:
+        return sha256(b"")
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return sha256(b"\x01" + root_of(leaves[:split]) + root_of(leaves[split:]))
+
+
+def read_log(path, store, audit):
+    leaves, names, first = [], [], None
+    token_key = expand(audit, b"strongroom/token/v1\0", 32)
+    log = bytes.fromhex(path.stem)
+    for raw in path.read_bytes().split(b"\n")[:-1]:
+        line = json.loads(raw)
+        assert json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() == raw
+        first = first or line
+        if line["t"] == "name":
+            reader = Reader(open_record(audit, bytes.fromhex(line["sealed"]), 6, store, log))
+            name = reader.text()
+            reader.padding()
+            token = mac(token_key, bytes([int(line["class"])]) + name.encode())[:16]
+            assert token.hex() == line["token"], "a name under another token"
+            names.append(name)
+        if line["t"] == "close":
+            assert int(line["size"]) == len(leaves) and line["root"] == root_of(leaves).hex()
+        leaves.append(sha256(b"\x00" + raw))
+    assert first["t"] == "open" and first["origin"] == f"strongroom/{store.hex()}/{log.hex()}"
+    certified = b"strongroom/log-certificate/v1\0" + store + log + bytes.fromhex(first["log_key"])
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["store_key"]))
+    key.verify(bytes.fromhex(first["certificate"]), certified)
+    return {"log": path.stem, "lines": len(leaves), "root": root_of(leaves).hex(), "names": names}
+
+
+def main():
+    directory = pathlib.Path(sys.argv[1])
+    passphrase = os.environb[b"ROOM_PASSPHRASE"]
+    database = sqlite3.connect(f"file:{directory / 'secrets.db'}?mode=ro", uri=True)
+    records = {bytes(k): bytes(v) for k, v in database.execute("SELECT k, v FROM records")}
+    store, roots, store_names, audit = open_keyring(records[b"\x01"], passphrase)
+    namespaces = {}
+    for key, record in records.items():
+        if key[0] == 2:
+            found = open_namespace(roots, store, store_names, key, record)
+            if found:
+                namespaces[found[0]] = found[1]
+    for key, record in sorted(records.items()):
+        if key[0] == 3:
+            for shown in read_head(records, store, namespaces, key, record):
+                print(json.dumps(shown))
+    for path in sorted((directory / "audit").glob("*.jsonl")):
+        print(json.dumps(read_log(path, store, audit)))
+
+
+if __name__ == "__main__":
+    main()
