@@ -1,5 +1,8 @@
 //! A whole store in memory, for tests of programs that use strongroom.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use strongroom_core::{AccessRequest, Decision, PolicyEngine, Principal, Subject, async_trait};
 use strongroom_engine::{Builder, Error, Strongroom};
 
@@ -50,7 +53,7 @@ impl TestRoom {
         let (clock, log) = (ManualClock::new(), MemorySink::new());
         let (storage, seal) = (MemoryStorage::new(), MemorySeal::new());
         let builder = assemble(&clock, &log, &storage, &seal, policy);
-        match futures_executor::block_on(builder.create()) {
+        match now(builder.create()) {
             Ok(room) => Self { clock, log, storage, seal, room },
             Err(error) => panic!("the store in memory does not open: {error}"),
         }
@@ -69,7 +72,7 @@ impl TestRoom {
     pub fn open_again(&self, policy: impl PolicyEngine) -> Result<Strongroom, Error> {
         let log = MemorySink::new();
         let builder = assemble(&self.clock, &log, &self.storage, &self.seal, policy);
-        futures_executor::block_on(builder.entropy(SeededEntropy::new(2)).open())
+        now(builder.entropy(SeededEntropy::new(2)).open())
     }
 
     /// The same storage opened once more, in which everybody may do everything.
@@ -78,6 +81,18 @@ impl TestRoom {
     /// What opening a store says.
     pub fn open_again_allowing_all(&self) -> Result<Strongroom, Error> {
         self.open_again(AllowAll)
+    }
+}
+
+/// Runs a future over parts in memory, which never wait for anything. Not `block_on`: a test may
+/// make its room inside an executor, and some do not nest.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let (mut future, mut context) = (pin!(future), Context::from_waker(Waker::noop()));
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::yield_now(),
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! A reader in another language, written from FORMAT.md, opens a whole store and prints what is
 //! in it. `cargo xtask test` finds or makes a Python that has `cryptography`.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::Path;
 use std::process::Command;
