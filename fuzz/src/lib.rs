@@ -5,9 +5,15 @@
 //! strongroom_fuzz::path(b"prod/billing/db");
 //! ```
 
+mod audit;
 mod core;
+mod crypto;
+mod policy;
 
+pub use audit::audit_line;
 pub use core::{fields, metadata, path, reference, timestamp};
+pub use crypto::store_records;
+pub use policy::{policy_json, policy_toml};
 
 /// A target: the name of its corpus folder, and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -19,6 +25,10 @@ pub const TARGETS: &[Target] = &[
     ("timestamp", timestamp),
     ("metadata", metadata),
     ("fields", fields),
+    ("audit_line", audit_line),
+    ("policy_toml", policy_toml),
+    ("policy_json", policy_json),
+    ("store_records", store_records),
 ];
 
 /// The committed inputs of a target, by file name.

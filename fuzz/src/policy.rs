@@ -17,11 +17,6 @@ pub fn policy_json(data: &[u8]) {
     document(data, Policy::from_json);
 }
 
-/// A YAML document is refused in words, or decides.
-pub fn policy_yaml(data: &[u8]) {
-    document(data, Policy::from_yaml);
-}
-
 fn document(data: &[u8], read: fn(&str) -> Result<Policy, PolicyError>) {
     let Ok(text) = str::from_utf8(data) else { return };
     match read(text) {
@@ -30,7 +25,8 @@ fn document(data: &[u8], read: fn(&str) -> Result<Policy, PolicyError>) {
     }
 }
 
-const PATHS: [SecretPath; 3] = [path!("prod/billing/db"), path!("prod/acme/db-1"), path!("a/b/c/d")];
+const PATHS: [SecretPath; 3] =
+    [path!("prod/billing/db"), path!("prod/acme/db-1"), path!("a/b/c/d")];
 
 /// One answer a request, the same whether or not the subject was worked out ahead.
 fn decides(policy: &Policy) {

@@ -51,6 +51,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Asked> {
 }
 
 /// Feeds mutated inputs until the time is over; an input that fails is kept in `artifacts/`.
+#[expect(clippy::disallowed_methods, reason = "how long to go on")]
 fn run(name: &str, body: fn(&[u8]), asked: &Asked) -> Result<u64, String> {
     let seeds: Vec<Vec<u8>> =
         corpus(name).map_err(|e| e.to_string())?.into_iter().map(|(_, input)| input).collect();
