@@ -2,7 +2,7 @@
 
 use strongroom_crypto::{HeadRef, KeyClass, NamespaceRecord, SealedKeyring, record_key_id};
 
-/// Anything is refused, or is exactly what the writer would make of what was read.
+/// Anything is refused, or keeps its bounds; a head is exactly what the writer would make of it.
 pub fn store_records(data: &[u8]) {
     if let Ok(head) = HeadRef::parse(data)
         && let Ok(owned) = head.to_head()
