@@ -95,7 +95,8 @@ pub struct Keyring {
     pub identity: Identity,
     /// The cipher for new records.
     pub suite: Suite,
-    /// The ciphers that are accepted in records that are read.
+    /// The ciphers that records may have. Stored and checked against `suite`; reading does not
+    /// consult it yet.
     pub accepted: Vec<Suite>,
 }
 
@@ -142,7 +143,11 @@ impl Keyring {
         clear.bytes(self.store.as_bytes());
         clear.bytes(&self.identity.public_key());
         clear.u64(self.generation);
-        if self.seals.len() > MAX_SEALS {
+        // What could not be opened again is not written.
+        if self.seals.len() > MAX_SEALS
+            || self.generation == 0
+            || !self.accepted.contains(&self.suite)
+        {
             return Err(NotCanonical.into());
         }
         clear.u8(u8::try_from(self.seals.len()).map_err(|_| NotCanonical)?);
@@ -291,8 +296,8 @@ impl SealedKeyring {
     /// `WrongRoot` where it is another key; see [`KeyringError`].
     pub fn open(&self, root: &SecretValue) -> Result<Keyring, KeyringError> {
         // EXPOSE: the root key becomes the key that opens the body.
-        let root = root.expose(|bytes| bytes.first_chunk().map(RecordKey::from_bytes));
-        let root = root.ok_or(KeyringError::WrongRoot)?;
+        let root = root.expose(|bytes| <&[u8; 32]>::try_from(bytes).map(RecordKey::from_bytes));
+        let root = root.map_err(|_| KeyringError::WrongRoot)?;
         if record_key_id(&self.body).map_err(KeyringError::Body)? != root.id() {
             return Err(KeyringError::WrongRoot);
         }

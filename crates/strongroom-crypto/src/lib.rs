@@ -4,8 +4,8 @@
 //! A [seal](strongroom_core::Seal) wraps the root key. The root key encrypts the body of the
 //! [`Keyring`] and the [`NamespaceRecord`]s; an epoch key of a namespace encrypts its heads; a
 //! [`DataKey`], which is only ever inside a head, encrypts one value. One construction encrypts
-//! every record ([`RecordKey`]); `FORMAT.md` has the bytes, and `vectors/strongroom-v1.json`
-//! known answers for a second implementation.
+//! every record ([`RecordKey`]); `FORMAT.md` has the bytes, with a vector
+//! for a second implementation.
 //!
 //! Nothing here does I/O, keeps a store or knows a policy. Randomness comes from
 //! [`Entropy`](strongroom_core::Entropy) alone. Keys are wiped when their last holder drops them;

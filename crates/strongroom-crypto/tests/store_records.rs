@@ -10,7 +10,7 @@ use strongroom_core::{
 use strongroom_crypto::{
     Argon2Cost, AuditKey, Context, DataKey, Epoch, HeadRef, Keyring, KeyringError, Lineage,
     NameKey, NamespaceId, NamespaceRecord, NamespaceState, Passphrase, Purpose, RecordError,
-    RecordKey, SealEntry, SealedKeyring, Suite, decrypt_value, encrypt_value, padded_len,
+    RecordKey, SealEntry, SealedKeyring, Suite, decrypt_value, digest, encrypt_value, padded_len,
 };
 
 /// Different bytes at each call, the same in each run.
@@ -135,6 +135,48 @@ fn no_flipped_bit_and_no_cut_of_a_keyring_is_taken_for_a_wrong_passphrase() {
         };
         assert!(named, "byte {at}: {error:?}");
         assert!(SealedKeyring::parse(&record[..at]).is_err());
+    }
+}
+
+/// An edit by somebody who mends the checksum, which anybody can.
+#[test]
+fn an_edited_keyring_with_a_right_checksum_is_refused_by_its_signature() {
+    let entropy = Counting::default();
+    let record = keyring(&entropy).encode(&entropy).unwrap();
+    let end = record.len() - 8;
+    for at in 9..end {
+        for bit in 0..8 {
+            let mut edited = record.clone();
+            edited[at] ^= 1 << bit;
+            let checksum = digest(&edited[..end]);
+            edited[end..].copy_from_slice(&checksum.as_bytes()[..8]);
+            let error = SealedKeyring::parse(&edited).unwrap_err();
+            assert!(matches!(error, KeyringError::Signature), "byte {at} bit {bit}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_keyring_that_could_not_be_opened_again_is_not_written() {
+    let entropy = Counting::default();
+    let mut refused = keyring(&entropy);
+    refused.accepted = vec![Suite::ChaCha20Poly1305];
+    assert!(matches!(refused.encode(&entropy), Err(KeyringError::Content(_))));
+    let mut refused = keyring(&entropy);
+    refused.generation = 0;
+    assert!(matches!(refused.encode(&entropy), Err(KeyringError::Content(_))));
+}
+
+#[test]
+fn a_root_key_of_another_length_is_not_the_keyrings() {
+    let entropy = Counting::default();
+    let keyring = keyring(&entropy);
+    let sealed = SealedKeyring::parse(&keyring.encode(&entropy).unwrap()).unwrap();
+    let root = keyring.root_key_for_wrapping().expose(<[u8]>::to_vec);
+    let longer = SecretValue::new([&*root, &[0]].concat());
+    let shorter = SecretValue::copied_from(&root[..31]);
+    for wrong in [longer, shorter] {
+        assert!(matches!(sealed.open(&wrong), Err(KeyringError::WrongRoot)));
     }
 }
 
