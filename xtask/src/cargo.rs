@@ -5,9 +5,12 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// The root of the repository.
+/// The root of the repository, as the cargo that runs this says it: clones that share a target
+/// folder also share this program, and what was compiled in may name another clone.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    let own = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    own.parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 /// The cargo that runs this program, in the root of the repository.
