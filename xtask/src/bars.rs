@@ -1,6 +1,6 @@
 //! The figures that this repository promises, measured: bar, figure and verdict a line.
 //!
-//! A bar is measured by a binary of the package in `benches/`, named `bar_` and the bar's id. It
+//! A bar is measured by the program `bars` of the package in `benches/`, called with its id. It
 //! prints one or more lines `BAR id | figure | PASS` or `… | FAIL`; whatever else it prints goes to
 //! the terminal. A bar that nothing measures has not been reached.
 
@@ -13,10 +13,10 @@ use std::process::{Command, Stdio};
 use table::{BARS, Bar, Measure};
 
 use crate::Outcome;
-use crate::cargo::{binaries, cargo, metadata, output, root, succeeds, target};
+use crate::cargo::{cargo, output, root, succeeds, target};
 
 /// The package that measures.
-pub(crate) const BENCHES: &str = "strongroom-benches";
+const BENCHES: &str = "strongroom-benches";
 
 /// One line of the result.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,15 +60,14 @@ pub(crate) fn run(options: &[&str]) -> Outcome {
 }
 
 fn measure(chosen: &[&Bar], quick: bool) -> Outcome {
-    let known = binaries(&metadata(&["--no-deps"])?, BENCHES);
-    if chosen.iter().any(|bar| matches!(bar.measure, Measure::Binary)) && !known.is_empty() {
+    if chosen.iter().any(|bar| matches!(bar.measure, Measure::Binary)) {
         build()?;
     }
     let mut results = Vec::new();
     for bar in chosen {
         println!("==> {}: {}", bar.id, bar.what);
         let lines = match bar.measure {
-            Measure::Binary => by_binary(bar, &known, quick),
+            Measure::Binary => by_binary(bar, quick),
             Measure::Tests { package, test, at_least } => by_tests(bar, package, test, at_least),
             Measure::FreshClone => fresh_clone::measure(quick).map(|lines| {
                 lines.into_iter().map(|(what, ok)| Line::new(bar.id, what, ok)).collect()
@@ -108,12 +107,10 @@ pub(crate) fn binary(name: &str) -> Result<Command, String> {
     Ok(command)
 }
 
-fn by_binary(bar: &Bar, known: &[String], quick: bool) -> Result<Vec<Line>, String> {
-    let name = format!("bar_{}", bar.id.replace('-', "_"));
-    if !known.contains(&name) {
-        return Err(format!("not measured: benches/ has no binary `{name}`"));
-    }
-    let mut command = binary(&name)?;
+fn by_binary(bar: &Bar, quick: bool) -> Result<Vec<Line>, String> {
+    let name = format!("bars {}", bar.id);
+    let mut command = binary("bars")?;
+    command.arg(bar.id);
     if quick {
         command.arg("--quick");
     }

@@ -1,39 +1,26 @@
-//! Campaigns: what takes longer than the tests have. Each is a binary `campaign_<name>` of the
-//! package in `benches/`, short as it stands and long with `--full`.
+//! Campaigns: what takes longer than the tests have. The program `campaign` of the package in
+//! `benches/` runs them, short as they stand and long with `--full`.
 
 use std::time::UNIX_EPOCH;
 
 use crate::Outcome;
-use crate::bars::{BENCHES, binary, build};
-use crate::cargo::{binaries, metadata, succeeds};
+use crate::bars::{binary, build};
+use crate::cargo::succeeds;
 
-const PREFIX: &str = "campaign_";
 const USAGE: &str = "usage: cargo xtask campaign NAME [--full] [--seed N], or --list";
 
 /// Runs one, and prints the seed that repeats it.
 pub(crate) fn run(options: &[&str]) -> Outcome {
-    let known: Vec<String> = binaries(&metadata(&["--no-deps"])?, BENCHES)
-        .iter()
-        .filter_map(|name| name.strip_prefix(PREFIX))
-        .map(|name| name.replace('_', "-"))
-        .collect();
-    if options == ["--list"] {
-        known.iter().for_each(|name| println!("{name}"));
-        return Ok(true);
-    }
-    let asked = parse(options)?;
-    if !known.contains(&asked.name) {
-        return Err(format!("no such campaign: there are {known:?}"));
-    }
+    let asked = if options == ["--list"] { None } else { Some(parse(options)?) };
     build()?;
+    let mut command = binary("campaign")?;
+    let Some(asked) = asked else {
+        return succeeds(command.arg("--list"), "campaign --list");
+    };
     let seed = asked.seed.unwrap_or_else(seed_of_now);
-    println!(
-        "==> campaign {} --seed {seed}{}",
-        asked.name,
-        if asked.full { " --full" } else { "" }
-    );
-    let mut command = binary(&format!("{PREFIX}{}", asked.name.replace('-', "_")))?;
-    command.args(["--seed", &seed.to_string()]);
+    let full = if asked.full { " --full" } else { "" };
+    println!("==> campaign {} --seed {seed}{full}", asked.name);
+    command.arg(&asked.name).args(["--seed", &seed.to_string()]);
     if asked.full {
         command.arg("--full");
     }

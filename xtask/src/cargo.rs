@@ -55,16 +55,6 @@ pub(crate) fn succeeds(command: &mut Command, name: &str) -> Result<bool, String
     command.status().map(|status| status.success()).map_err(|error| format!("{name}: {error}"))
 }
 
-/// The names of a package's binaries, read from its build, and none where there is no such package.
-pub(crate) fn binaries(metadata: &Value, package: &str) -> Vec<String> {
-    array(metadata, "packages")
-        .filter(|p| text(p, "name") == package)
-        .flat_map(|p| array(p, "targets"))
-        .filter(|target| array(target, "kind").any(|kind| kind == "bin"))
-        .map(|target| text(target, "name").to_owned())
-        .collect()
-}
-
 /// The elements of an array field, none where there is no such field.
 pub(crate) fn array<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
     value.get(field).and_then(Value::as_array).into_iter().flatten()

@@ -1,0 +1,31 @@
+//! Measures one bar: `bars ID [--quick]`, or `bars --list`.
+
+mod get;
+
+use std::process::ExitCode;
+
+use strongroom_benches::{Outcome, has_flag, say};
+
+/// Measures a bar, in full or quickly.
+type Measure = fn(bool) -> Outcome;
+
+const BARS: [(&str, Measure); 2] = [("get-current", get::current), ("get-at-most", get::at_most)];
+
+fn main() -> ExitCode {
+    if has_flag("--list") {
+        BARS.iter().for_each(|(id, _)| say(id));
+        return ExitCode::SUCCESS;
+    }
+    let asked = std::env::args().nth(1).unwrap_or_default();
+    let Some((_, measure)) = BARS.iter().find(|(id, _)| *id == asked) else {
+        say(format!("nothing measures `{asked}`: `bars --list` shows what is measured"));
+        return ExitCode::from(2);
+    };
+    match measure(has_flag("--quick")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(format!("{asked} was not measured: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What the programs of this package share: how a bar is printed, how times are taken side by
+//! side, and the rooms that are measured.
+//!
+//! `bars ID` prints lines `BAR id | figure | PASS` or `… | FAIL`, which `cargo xtask bars`
+//! gathers; `campaign NAME` runs what takes longer than the tests have. Both can be run alone:
+//!
+//! ```sh
+//! cargo run --release -p strongroom-benches --bin bars get-current --quick
+//! ```
+
+mod room;
+mod timing;
+
+use std::error::Error;
+
+pub use room::{KEYS, Room, owner, path, value};
+pub use timing::{Spread, interleave};
+
+/// What the programs return: an error ends them with a message.
+pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+/// Whether the command line has this flag.
+#[must_use]
+pub fn has_flag(flag: &str) -> bool {
+    std::env::args().any(|word| word == flag)
+}
+
+/// What follows this flag on the command line, if it is there and can be read.
+#[must_use]
+pub fn flag_value<T: std::str::FromStr>(flag: &str) -> Option<T> {
+    let mut words = std::env::args();
+    words.find(|word| word == flag)?;
+    words.next()?.parse().ok()
+}
+
+/// Prints one figure and its verdict, and says whether it was reached.
+#[expect(clippy::print_stdout, reason = "this is what `cargo xtask bars` reads")]
+pub fn bar(id: &str, figure: impl AsRef<str>, reached: bool) -> bool {
+    println!("BAR {id} | {} | {}", figure.as_ref(), if reached { "PASS" } else { "FAIL" });
+    reached
+}
+
+/// Asks the program that counts allocations, and says whether there are at most that many.
+///
+/// # Errors
+/// Where it does not run.
+pub fn allocations(id: &str, most: u64) -> Outcome {
+    let program = std::env::current_exe()?.with_file_name("allocations");
+    let done = std::process::Command::new(program).output()?;
+    let text = String::from_utf8_lossy(&done.stdout);
+    let count: u64 = text.split(' ').next().unwrap_or_default().parse()?;
+    bar(id, text.trim(), done.status.success() && count <= most);
+    Ok(())
+}
+
+/// Prints what is worth knowing and no figure.
+#[expect(clippy::print_stdout, reason = "these programs are about what they print")]
+pub fn say(line: impl AsRef<str>) {
+    println!("{}", line.as_ref());
+}
+
+/// The processor time that this process has used, in seconds. Linux only.
+///
+/// # Errors
+/// Where `/proc` cannot be read.
+pub fn cpu_seconds() -> Outcome<f64> {
+    // utime and stime stand after the command's name, which is in parentheses, in ticks of 10 ms;
+    // schedstat counts in nanoseconds, a thread each.
+    let mut nanoseconds = 0_u64;
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        nanoseconds += text.split(' ').next().unwrap_or("0").parse::<u64>()?;
+    }
+    Ok(std::time::Duration::from_nanos(nanoseconds).as_secs_f64())
+}
+
+/// Resident memory of this process in bytes. Linux only.
+///
+/// # Errors
+/// Where `/proc` cannot be read.
+pub fn resident_bytes() -> Outcome<u64> {
+    let text = std::fs::read_to_string("/proc/self/status")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+}

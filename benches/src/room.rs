@@ -1,0 +1,91 @@
+//! Rooms on real files, as a service has them: SQLite, a passphrase, a policy and a log.
+
+use std::path::{Path, PathBuf};
+
+use strongroom::{
+    Argon2Cost, Durability, FileLog, Opaque, Passphrase, Policy, Principal, SecretPath,
+    SqliteStorage, Strongroom,
+};
+use tempfile::TempDir;
+
+use crate::Outcome;
+
+/// How many secrets `Room::filled` callers read over when they want a warm cache.
+pub const KEYS: usize = 100;
+
+/// A directory with a room in it, removed on drop.
+#[derive(Debug)]
+pub struct Room {
+    /// The directory.
+    pub dir: TempDir,
+    /// The open room.
+    pub room: Strongroom,
+}
+
+impl Room {
+    /// A new room with that durability of its log's records.
+    ///
+    /// # Errors
+    /// Where the room cannot be made.
+    pub fn create(durability: Durability) -> Outcome<Self> {
+        let dir = tempfile::tempdir()?;
+        let room = futures_executor::block_on(
+            Self::builder(dir.path())?.audit_durability(durability).create(),
+        )?;
+        Ok(Self { dir, room })
+    }
+
+    /// A builder for the room in this directory, with the least cost of the passphrase.
+    ///
+    /// # Errors
+    /// Where the place does not suit.
+    pub fn builder(dir: &Path) -> Outcome<strongroom::Builder> {
+        Ok(Strongroom::builder()
+            .storage(SqliteStorage::open(database(dir))?)
+            .seal(Passphrase::new("benches").with_cost(Argon2Cost::LEAST))
+            .policy(Policy::from_toml(POLICY)?)
+            .audit(FileLog::open(dir.join("audit"))?))
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        database(self.dir.path())
+    }
+}
+
+fn database(dir: &Path) -> PathBuf {
+    dir.join("secrets.db")
+}
+
+/// The one who may do all below `prod`.
+const POLICY: &str = r#"
+[[rule]]
+id = "owner"
+effect = "allow"
+principals = ["service:owner"]
+actions = ["*"]
+paths = ["prod/**", "/"]
+"#;
+
+/// Who may do all in these rooms.
+#[must_use]
+pub fn owner() -> Principal {
+    Principal::service("owner")
+}
+
+/// The path of the secret of that number.
+///
+/// # Errors
+/// None: a number makes a path.
+pub fn path(number: usize) -> Outcome<SecretPath> {
+    Ok(format!("prod/team-{}/db-{number}", number % 10).parse()?)
+}
+
+/// A value of 256 bytes.
+#[must_use]
+pub fn value(number: usize) -> Opaque {
+    let seed = number.to_le_bytes();
+    let bytes: Vec<u8> = (0..=u8::MAX).zip(seed.iter().cycle()).map(|(n, s)| n ^ s).collect();
+    Opaque::new(bytes)
+}
