@@ -20,8 +20,8 @@
 //!
 //! # What lies on disk
 //! Beside `secrets.db` lie SQLite's `secrets.db-wal` and `secrets.db-shm` while it is in use, and
-//! the empty files `secrets.db.lock` and `secrets.db.lock-next`, at which writers queue. All are
-//! for the owner alone (0600, directories 0700). The database appears whole with its first
+//! `secrets.db.lock` and `secrets.db.lock-next`, at which writers queue; the first also counts
+//! commits, so that a reader learns of one without a lock. All are for the owner alone (0600, directories 0700). The database appears whole with its first
 //! record. **Never copy a database that is in use**: what was written last is in the `-wal` file,
 //! and a copy of both is of two moments. [`SqliteStorage::backup`](Storage::backup) makes a
 //! consistent one. Never open the file by other means in a process that uses it: closing it drops
@@ -33,6 +33,7 @@
 
 mod backup;
 mod connection;
+mod count;
 mod create;
 mod error;
 mod lock;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use strongroom_core::{NotDoneKind, StorageError};
 
+use crate::count::Counting;
 use crate::error;
 use crate::place::{Place, open_lock_file};
 
@@ -36,7 +37,17 @@ struct Files {
 
 /// The lock while it is held.
 #[derive(Debug)]
-pub(crate) struct Turn<'a>(Option<&'a File>);
+pub(crate) struct Turn<'a> {
+    main: &'a File,
+    for_good: bool,
+}
+
+impl Turn<'_> {
+    /// Counts a commit, from before it can be seen until the result is dropped.
+    pub(crate) fn counting(&self) -> Result<Counting<'_>, StorageError> {
+        Counting::begin(self.main)
+    }
+}
 
 impl Turnstile {
     pub(crate) const fn new(place: Place) -> Self {
@@ -45,21 +56,22 @@ impl Turnstile {
 
     /// Waits for the lock. The directory must be there. Stops early as `Busy` where `stop` is set.
     pub(crate) fn acquire(&mut self, stop: &AtomicBool) -> Result<Turn<'_>, StorageError> {
-        if self.for_good {
-            return Ok(Turn(None));
-        }
+        let for_good = self.for_good;
         let first = self.files.is_none();
         let files = match self.files.take() {
             Some(files) => files,
             None => Files { main: self.open(".lock")?, next: self.open(".lock-next")? },
         };
         let files = self.files.insert(files);
+        if for_good {
+            return Ok(Turn { main: &files.main, for_good });
+        }
         wait(&files.next, PATIENCE, stop)?;
         let main = wait(&files.main, PATIENCE, stop);
         // Letting go fails only for a lock that is not held.
         let _ = files.next.unlock();
         main?;
-        let turn = Turn(Some(&files.main));
+        let turn = Turn { main: &files.main, for_good };
         if first {
             probe(&self.place)?;
         }
@@ -90,8 +102,8 @@ impl Turnstile {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let Some(file) = self.0 {
-            let _ = file.unlock();
+        if !self.for_good {
+            let _ = self.main.unlock();
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Whether anything was committed since.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,10 +8,15 @@ use rusqlite::Connection;
 use strongroom_core::{ChangeMark, StorageError};
 
 use crate::connection::{self, Purpose};
+use crate::count;
 use crate::shared::Shared;
 
-/// A connection that does nothing but ask SQLite for its data version, which changes with every
-/// commit made by any other connection, of this process or another.
+/// How often at least SQLite itself is asked, in calls. The count in the lock file tells of every
+/// commit that strongroom makes and costs a tenth of that; SQLite's own number tells of others too,
+/// and of a lock file that was removed.
+const ASK_EVERY: u32 = 64;
+
+/// Marks of what was committed by any process.
 #[derive(Debug)]
 pub(crate) struct Marks {
     shared: Arc<Shared>,
@@ -21,9 +27,16 @@ pub(crate) struct Marks {
 
 #[derive(Debug, Default)]
 struct Watching {
+    /// The lock file, to read the count in it.
+    count: Option<File>,
+    /// A connection that does nothing but ask SQLite for its data version, which changes with every
+    /// commit made by any other connection, of this process or another.
     connection: Option<Connection>,
     /// Counts the connections, since each counts versions from its own beginning.
     epoch: u32,
+    /// The last answer of SQLite, and for how many calls it may still stand.
+    version: u64,
+    calls_left: u32,
 }
 
 impl Marks {
@@ -41,8 +54,8 @@ impl Marks {
         if self.shared.is_forked() {
             return None;
         }
-        let own = self.shared.commits();
         if self.exclusive {
+            let own = self.shared.commits();
             // A commit under way may be seen by one reader and not yet by the next: no mark that
             // is given out meanwhile is equal to any other.
             return Some(match own % 2 {
@@ -50,8 +63,7 @@ impl Marks {
                 _ => ChangeMark([u64::MAX, self.tickets.fetch_add(1, Ordering::Relaxed)]),
             });
         }
-        let version = self.watching.lock().unwrap_or_else(PoisonError::into_inner).version(self);
-        version.ok().map(|version| ChangeMark([version, own]))
+        self.watching.lock().unwrap_or_else(PoisonError::into_inner).mark(&self.shared)
     }
 
     pub(crate) fn close(&self) {
@@ -64,12 +76,34 @@ impl Marks {
 }
 
 impl Watching {
-    /// The data version behind the number of the connection; 0 where there is no database.
-    fn version(&mut self, marks: &Marks) -> Result<u64, StorageError> {
+    fn mark(&mut self, shared: &Shared) -> Option<ChangeMark> {
+        if self.count.is_none() {
+            self.count = File::open(shared.place.beside(".lock")).ok();
+        }
+        let count = self.count.as_ref().and_then(count::read);
+        // INVARIANT: the count is read first. It is even and new before a commit is acknowledged,
+        // and odd as long as one may be seen by one reader and not yet by the next.
+        if let Some(even) = count.filter(|count| count.is_multiple_of(2))
+            && self.calls_left > 0
+        {
+            self.calls_left -= 1;
+            return Some(ChangeMark([self.version, even]));
+        }
+        let version = self.ask(shared).ok()?;
+        if version != self.version {
+            // Where the lock file was replaced, this is the moment to notice.
+            self.count = None;
+        }
+        (self.version, self.calls_left) = (version, ASK_EVERY);
+        Some(ChangeMark([self.version, count.unwrap_or(0)]))
+    }
+
+    /// SQLite's data version behind the number of the connection; 0 where there is no database.
+    fn ask(&mut self, shared: &Shared) -> Result<u64, StorageError> {
         let connection = match &self.connection {
             Some(connection) => connection,
             None => {
-                let found = connection::open(&marks.shared.place, Purpose::Reading)?;
+                let found = connection::open(&shared.place, Purpose::Reading)?;
                 let Some((connection, _)) = found else { return Ok(0) };
                 self.epoch = self.epoch.wrapping_add(1);
                 self.connection.insert(connection)

@@ -10,6 +10,7 @@ use strongroom_core::{Batch, Expect, Key, Op, Revision, StorageError, Written};
 use crate::connection::{self, Purpose, WAL_BYTES};
 use crate::create::{self, Record};
 use crate::error;
+use crate::lock::Turn;
 use crate::place::Identity;
 use crate::shared::Shared;
 
@@ -76,13 +77,13 @@ impl Writer {
             shared.place.make_directory()?;
         }
         let mut turnstile = shared.turnstile();
-        let _turn = turnstile.acquire(&shared.stop)?;
+        let turn = turnstile.acquire(&shared.stop)?;
         if self.open.is_none() {
             shared.place.remove_unfinished();
         }
         let here = shared.place.identity()?;
         let created = match here {
-            None => self.create(requests)?,
+            None => self.create(&turn, requests)?,
             Some(_) => None,
         };
         if self.open.is_none() {
@@ -102,9 +103,10 @@ impl Writer {
             Some((at, written)) => {
                 answers.extend(requests.iter().take(at).map(on_nothing));
                 answers.push(Ok(Done::Written(written)));
-                answers.extend(self.transact(requests.get(at + 1..).unwrap_or_default()));
+                let later = requests.get(at + 1..).unwrap_or_default();
+                answers.extend(self.transact(&turn, later));
             }
-            None => answers.extend(self.transact(requests)),
+            None => answers.extend(self.transact(&turn, requests)),
         }
         self.cut_wal(requests.iter().any(|request| matches!(request, Request::Erase(_))));
         Ok(answers)
@@ -112,7 +114,11 @@ impl Writer {
 
     /// Makes the database with the first request that can be its beginning. `None` where another
     /// process was faster.
-    fn create(&mut self, requests: &[Request]) -> Result<Option<(usize, Written)>, StorageError> {
+    fn create(
+        &mut self,
+        turn: &Turn<'_>,
+        requests: &[Request],
+    ) -> Result<Option<(usize, Written)>, StorageError> {
         let Some((at, Request::Write(batch))) =
             requests.iter().enumerate().find(|(_, request)| is_first(request))
         else {
@@ -138,21 +144,26 @@ impl Writer {
                 Op::Check { .. } => None,
             })
             .collect();
+        let _counting = turn.counting()?;
         let _commit = self.shared.commit_begins();
         let created = create::create(&self.shared.place, &records)?;
         Ok(created.then_some((at, Written::Committed { revisions })))
     }
 
-    fn transact(&mut self, requests: &[Request]) -> Vec<Result<Done, StorageError>> {
+    fn transact(
+        &mut self,
+        turn: &Turn<'_>,
+        requests: &[Request],
+    ) -> Vec<Result<Done, StorageError>> {
         if requests.is_empty() {
             return Vec::new();
         }
-        match self.transaction(requests) {
+        match self.transaction(turn, requests) {
             Ok(done) => done.into_iter().map(Ok).collect(),
             // One that cannot be done must not take the others along.
             Err(StorageError::NotDone { .. }) if requests.len() > 1 => requests
                 .chunks(1)
-                .flat_map(|one| match self.reopened().and_then(|()| self.transaction(one)) {
+                .flat_map(|one| match self.reopened().and_then(|()| self.transaction(turn, one)) {
                     Ok(done) => done.into_iter().map(Ok).collect(),
                     Err(e) => vec![Err(e)],
                 })
@@ -168,7 +179,11 @@ impl Writer {
         Ok(())
     }
 
-    fn transaction(&mut self, requests: &[Request]) -> Result<Vec<Done>, StorageError> {
+    fn transaction(
+        &mut self,
+        turn: &Turn<'_>,
+        requests: &[Request],
+    ) -> Result<Vec<Done>, StorageError> {
         let (Some((connection, _)), Some(stamp)) = (&self.open, &mut self.stamp) else {
             return Err(connection::replaced());
         };
@@ -188,8 +203,19 @@ impl Writer {
             }
         }
         let committed = {
+            let counting = match turn.counting() {
+                Ok(counting) => counting,
+                Err(e) => {
+                    if execute(connection, "ROLLBACK").is_err() {
+                        self.open = None;
+                    }
+                    return Err(e);
+                }
+            };
             let _commit = self.shared.commit_begins();
-            execute(connection, "COMMIT")
+            let committed = execute(connection, "COMMIT");
+            drop(counting);
+            committed
         };
         if let Err(e) = committed {
             // What the connection holds in memory may differ from what is on disk.

@@ -383,3 +383,42 @@ fn fc_112_a_file_mounted_by_itself_is_refused() {
     assert!(error.to_string().contains("mount its directory"), "{error}");
     assert!(unmounted.is_ok_and(|status| status.success()));
 }
+
+#[test]
+fn a_mark_tells_of_every_commit_of_strongroom_and_soon_of_any_other() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("secrets.db");
+    let storage = SqliteStorage::open(&path).unwrap();
+    insert(&storage, "a", b"1");
+    let other = SqliteStorage::open(&path).unwrap();
+    for n in 0..200 {
+        let mark = storage.change_mark().unwrap();
+        insert(&other, &format!("n{n}"), b"1");
+        assert_ne!(storage.change_mark().unwrap(), mark, "after commit {n}");
+    }
+    // A writer that was killed in the middle of a commit leaves an odd count.
+    let lock = dir.path().join("secrets.db.lock");
+    let count = u64::from_be_bytes(fs::read(&lock).unwrap()[..8].try_into().unwrap());
+    let odd = count + 1;
+    fs::write(&lock, [odd.to_be_bytes(), (!odd).to_be_bytes()].concat()).unwrap();
+    let by_hand = Connection::open(&path).unwrap();
+    let foreign = |n: u8| {
+        let sql = "INSERT INTO records (k, r, v) VALUES (?1, ?1, ?1)";
+        by_hand.execute(sql, [vec![0xee, n]]).unwrap();
+    };
+    let mark = storage.change_mark().unwrap();
+    assert_eq!(storage.change_mark().unwrap(), mark);
+    foreign(1);
+    assert_ne!(storage.change_mark().unwrap(), mark);
+    // Whoever else writes is noticed within some calls, a lock file that was removed too.
+    insert(&other, "even again", b"1");
+    let noticed = |change: &dyn Fn()| {
+        let mark = (0..200).map(|_| storage.change_mark().unwrap()).last().unwrap();
+        change();
+        (0..100).any(|_| storage.change_mark().unwrap() != mark)
+    };
+    assert!(noticed(&|| foreign(2)));
+    fs::remove_file(&lock).unwrap();
+    let third = SqliteStorage::open(&path).unwrap();
+    assert!(noticed(&|| drop(insert(&third, "by a third", b"1"))));
+}
