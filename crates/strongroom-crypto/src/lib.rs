@@ -75,6 +75,7 @@ pub use passphrase::{
     Argon2Cost, MAX_PASSPHRASE_BYTES, Passphrase, PassphraseBytes, trim_one_line_end,
 };
 pub use record::{
-    Context, KeyId, Purpose, RECORD_OVERHEAD, RecordError, RecordKey, Suite, record_key_id,
+    Context, KeyId, Purpose, RECORD_OVERHEAD, RecordError, RecordKey, RecordOpener, Suite,
+    record_key_id,
 };
 pub use value::{DataKey, VALUE_OVERHEAD, decrypt_value, decrypt_value_parts, encrypt_value};

@@ -129,14 +129,16 @@ pub fn head_key(namespace: NamespaceId, names: &NameKey, path: &SecretPath) -> K
     // A buffer on the stack, so that the key itself is the only allocation.
     let mut buffer = [0; 1 + 8 + MAX_DEPTH * TOKEN];
     let mut length = 0;
-    let bytes = [HEAD].into_iter().chain(namespace.0);
     // INVARIANT: a path has at most 15 segments after the first, so the buffer takes them all.
-    for (to, from) in
-        buffer.iter_mut().zip(bytes.chain(names.tokens(path.segments().skip(1)).flatten()))
-    {
-        *to = from;
-        length += 1;
-    }
+    let mut push = |bytes: &[u8]| {
+        if let Some(space) = buffer.get_mut(length..length + bytes.len()) {
+            space.copy_from_slice(bytes);
+            length += bytes.len();
+        }
+    };
+    push(&[HEAD]);
+    push(&namespace.0);
+    names.tokens(path.segments().skip(1)).for_each(|token| push(&token));
     Key::new(buffer.get(..length).unwrap_or_default())
 }
 

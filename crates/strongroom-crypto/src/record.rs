@@ -251,7 +251,7 @@ impl RecordKey {
 
         let nonce = salt_and_nonce.last_chunk().ok_or(RecordError::Damaged)?;
         let body = record.get_mut(HEADER + NONCE + COMMITMENT..).ok_or(RecordError::Damaged)?;
-        match aead::encrypt(suite, derived.key()?, nonce, body) {
+        match aead::Cipher::new(suite, derived.key()?).encrypt(nonce, body) {
             Ok(tag) => record.extend_from_slice(&tag),
             Err(aead::Refused) => {
                 record.zeroize();
@@ -272,6 +272,27 @@ impl RecordKey {
         record: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, RecordError> {
         let parts = Parts::split(record)?;
+        self.cipher(context, &parts)?.open(&parts)
+    }
+
+    /// Derives and checks the key of one record, for a caller that opens it more than once. That
+    /// it belongs here is known then; whether it is damaged is not.
+    ///
+    /// # Errors
+    /// As [`decrypt`](Self::decrypt), but for what only the tag tells.
+    pub fn opener(
+        &self,
+        context: &Context<'_>,
+        record: &[u8],
+    ) -> Result<RecordOpener, RecordError> {
+        self.cipher(context, &Parts::split(record)?).map(|cipher| RecordOpener(Box::new(cipher)))
+    }
+
+    fn cipher(
+        &self,
+        context: &Context<'_>,
+        parts: &Parts<'_>,
+    ) -> Result<aead::Cipher, RecordError> {
         if parts.key_id != self.id {
             return Err(RecordError::UnknownKey(parts.key_id));
         }
@@ -279,10 +300,35 @@ impl RecordKey {
         if !bool::from(derived.commitment()?.ct_eq(parts.commitment)) {
             return Err(RecordError::NotYours);
         }
+        Ok(aead::Cipher::new(parts.suite, derived.key()?))
+    }
+}
+
+impl aead::Cipher {
+    fn open(&self, parts: &Parts<'_>) -> Result<Zeroizing<Vec<u8>>, RecordError> {
         let mut plaintext = Zeroizing::new(parts.ciphertext.to_vec());
-        aead::decrypt(parts.suite, derived.key()?, parts.nonce, &mut plaintext, parts.tag)
+        self.decrypt(parts.nonce, &mut plaintext, parts.tag)
             .map_err(|aead::Refused| RecordError::Damaged)?;
         Ok(plaintext)
+    }
+}
+
+/// The key of one record, ready to open it again and wiped on drop. It opens no other one.
+pub struct RecordOpener(Box<aead::Cipher>);
+
+impl RecordOpener {
+    /// Opens the record that it was made for: one allocation, decrypted in place, wiped on drop.
+    ///
+    /// # Errors
+    /// `Damaged` for a record that was changed, and for any other.
+    pub fn decrypt(&self, record: &[u8]) -> Result<Zeroizing<Vec<u8>>, RecordError> {
+        self.0.open(&Parts::split(record)?)
+    }
+}
+
+impl fmt::Debug for RecordOpener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecordOpener")
     }
 }
 

@@ -1,11 +1,13 @@
-//! A bounded cache of encrypted heads. Nothing decrypted is ever kept.
+//! A bounded cache of encrypted heads. Nothing decrypted is ever kept; what is kept beside a record
+//! that was opened is the key that opens it, which whoever reads this memory can derive anyway.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
 use strongroom_core::{Digest, Entry, Key, Revision};
+use strongroom_crypto::RecordOpener;
 
 use super::keys::Verified;
 
@@ -14,6 +16,7 @@ pub(super) struct CachedHead {
     pub(super) revision: Revision,
     pub(super) digest: Digest,
     pub(super) record: Vec<u8>,
+    pub(super) opener: OnceLock<RecordOpener>,
     verified: Mutex<Verified>,
 }
 
@@ -23,6 +26,7 @@ impl CachedHead {
             revision: entry.revision,
             digest: digest(&entry.value),
             record: entry.value,
+            opener: OnceLock::new(),
             verified: Mutex::new(verified),
         }
     }
@@ -44,12 +48,12 @@ pub(super) fn digest(record: &[u8]) -> Digest {
 #[derive(Clone)]
 struct Bytes;
 
-/// What an entry costs besides its record: key, revision, counters, the cache's own tables.
-const OVERHEAD: u64 = 256;
+/// What an entry costs besides its record: key, revision, opener, counters, the cache's own tables.
+const OVERHEAD: usize = 768 + size_of::<CachedHead>();
 
 impl Weighter<Key, Arc<CachedHead>> for Bytes {
     fn weight(&self, _: &Key, head: &Arc<CachedHead>) -> u64 {
-        u64::try_from(head.record.len()).unwrap_or(u64::MAX).saturating_add(OVERHEAD)
+        u64::try_from(head.record.len() + OVERHEAD).unwrap_or(u64::MAX)
     }
 }
 

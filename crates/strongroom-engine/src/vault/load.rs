@@ -7,7 +7,7 @@ use strongroom_core::{
     Entry, Key, Loaded, LoadedHead, Monotonic, Revision, SecretFacts, SecretPath, Stage, Timestamp,
     Version, VersionSelector, VersionState,
 };
-use strongroom_crypto::{HeadRef, LiveRef, RecordError, VersionRef, record_key_id};
+use strongroom_crypto::{HeadRef, LiveRef, RecordError, Stages, VersionRef, record_key_id};
 use zeroize::Zeroizing;
 
 use super::cache::{CachedHead, digest};
@@ -30,6 +30,8 @@ pub(crate) struct LoadedSecret {
 pub(super) struct OpenedHead {
     pub(super) cached: Arc<CachedHead>,
     plaintext: Zeroizing<Vec<u8>>,
+    seq: u64,
+    stages: Stages,
 }
 
 impl OpenedHead {
@@ -46,13 +48,12 @@ impl OpenedHead {
 impl LoadedSecret {
     /// What the audit record says of it. `None` where there is no namespace.
     pub(crate) fn summary(&self, which: VersionSelector) -> Option<Loaded> {
-        let head = self.head.as_ref().and_then(|head| {
-            let view = head.view().ok()?;
-            let version = view.live.as_ref().and_then(|live| match which {
+        let head = self.head.as_ref().map(|head| {
+            let version = match which {
                 VersionSelector::Version(version) => Some(version),
-                VersionSelector::Stage(stage) => pointed_at(live, stage),
-            });
-            Some(LoadedHead { seq: view.base.seq, digest: head.cached.digest, version })
+                VersionSelector::Stage(stage) => pointed_at(head.stages, stage),
+            };
+            LoadedHead { seq: head.seq, digest: head.cached.digest, version }
         });
         Some(Loaded { key: self.key.clone()?, head })
     }
@@ -75,11 +76,11 @@ impl LoadedSecret {
     }
 }
 
-pub(super) fn pointed_at(live: &LiveRef<'_>, stage: Stage) -> Option<Version> {
+pub(super) fn pointed_at(stages: Stages, stage: Stage) -> Option<Version> {
     match stage {
-        Stage::Current => live.stages.current,
-        Stage::Pending => live.stages.pending,
-        Stage::Previous => live.stages.previous,
+        Stage::Current => stages.current,
+        Stage::Pending => stages.pending,
+        Stage::Previous => stages.previous,
         _ => None,
     }
 }
@@ -91,7 +92,9 @@ pub(super) fn select<'a>(
 ) -> Result<VersionRef<'a>, NotFound> {
     let version = match which {
         VersionSelector::Version(version) => version,
-        VersionSelector::Stage(stage) => pointed_at(live, stage).ok_or(NotFound::Stage(stage))?,
+        VersionSelector::Stage(stage) => {
+            pointed_at(live.stages, stage).ok_or(NotFound::Stage(stage))?
+        }
     };
     live.version(version).ok_or(NotFound::Version(version))
 }
@@ -145,7 +148,7 @@ impl Vault {
                 let (namespace, key) = (Some(namespace), Some(key));
                 return Ok(LoadedSecret { namespace, key, head: None, checked });
             };
-            match self.open_head(&keys, &namespace, &cached, path).await {
+            match self.open_head(&keys, &namespace, &key, &cached, path).await {
                 Err(Error::Tampered(Tampered::Record(RecordError::UnknownKey(_))))
                     if unknown_key != Some(cached.digest) =>
                 {
@@ -261,20 +264,20 @@ impl Vault {
         &self,
         keys: &Arc<OpenKeys>,
         namespace: &OpenNamespace,
+        key: &Key,
         cached: &Arc<CachedHead>,
         path: &SecretPath,
     ) -> Result<OpenedHead, Error> {
-        let Some((id, names, _)) = namespace.parts() else {
-            return Err(NotFound::Namespace.into());
-        };
-        let key = strongroom_crypto::head_key(id, names, path);
-        let plaintext = self.decrypt_head(namespace, &key, &cached.record)?;
-        let opened = OpenedHead { cached: cached.clone(), plaintext };
+        let plaintext = self.decrypt_cached(namespace, key, cached)?;
+        let mut opened =
+            OpenedHead { cached: cached.clone(), plaintext, seq: 0, stages: Stages::default() };
         let view = opened.view()?;
         if view.path != path.as_str() {
             return Err(Tampered::Content("a head that names another path").into());
         }
         let (keyring, record) = (view.base.keyring_generation, view.base.namespace_generation);
+        let (seq, stages) = (view.base.seq, view.live.map(|live| live.stages).unwrap_or_default());
+        (opened.seq, opened.stages) = (seq, stages);
         if keyring > keys.keyring.generation
             && self.reload_keyring().await?.keyring.generation < keyring
         {
@@ -301,6 +304,28 @@ impl Vault {
         let id = record_key_id(record)?;
         let epoch = namespace.epoch(id).ok_or(RecordError::UnknownKey(id))?;
         Ok(epoch.decrypt(&super::commit::head_context(self.store, &[key.as_bytes()]), record)?)
+    }
+
+    /// The same for a cached head, whose key is derived and checked once.
+    fn decrypt_cached(
+        &self,
+        namespace: &OpenNamespace,
+        key: &Key,
+        cached: &CachedHead,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        // An epoch that was destroyed opens nothing, what it opened before included.
+        let id = record_key_id(&cached.record)?;
+        let epoch = namespace.epoch(id).ok_or(RecordError::UnknownKey(id))?;
+        let opener = match cached.opener.get() {
+            Some(opener) => opener,
+            None => {
+                let parts = [key.as_bytes()];
+                let context = super::commit::head_context(self.store, &parts);
+                let opener = epoch.opener(&context, &cached.record)?;
+                cached.opener.get_or_init(|| opener)
+            }
+        };
+        Ok(opener.decrypt(&cached.record)?)
     }
 
     /// The keyring as the storage holds it now, opened with the root key at hand.

@@ -28,9 +28,10 @@ pub struct Versioned<K> {
     pub age: Duration,
 }
 
-/// What an await point may keep of a slot: nothing that is borrowed.
-struct Fetch {
-    blob: BlobRef,
+/// A part of a version: in the head, or in a blob that is still to be fetched.
+enum Held<T> {
+    Here(T),
+    Blob(BlobRef),
 }
 
 impl Vault {
@@ -40,11 +41,24 @@ impl Vault {
         grant: &mut Redeemed<Read>,
     ) -> Result<Versioned<K>, Error> {
         let loaded = grant.take_loaded().ok_or(Unavailable::StalePermit)?;
-        let which = grant.target().which();
-        let (version, age) =
-            (self.check_readable::<K>(&loaded, which)?, loaded.age(self.clock.elapsed()));
-        let identifiers = self.identifiers_of::<K>(&loaded, version).await?;
-        let value = self.value_of(&loaded, version).await?;
+        // The head is parsed once; an await point keeps nothing that borrows from it.
+        let (version, identifiers, value) = {
+            let entry = self.readable_version::<K>(&loaded, grant.target().which())?;
+            (entry.version, identifiers_in::<K>(&entry)?, value_in(&entry)?)
+        };
+        let age = loaded.age(self.clock.elapsed());
+        let identifiers = match identifiers {
+            Held::Here(identifiers) => identifiers,
+            Held::Blob(blob) => self.identifiers_from::<K>(&loaded, version, blob).await?,
+        };
+        let value = match value {
+            Held::Here(value) => value,
+            Held::Blob(blob) => {
+                let parts = self.fetch(&loaded, blob).await?;
+                let entry = version_of(&loaded, version)?;
+                open_parts(entry.value.as_ref().ok_or(NotFound::Destroyed(version))?, &parts)?
+            }
+        };
         Ok(Versioned { version, secret: K::from_parts(identifiers, value)?, age })
     }
 
@@ -54,8 +68,14 @@ impl Vault {
         grant: &mut Redeemed<ReadMetadata>,
     ) -> Result<K::Identifiers, Error> {
         let loaded = grant.take_loaded().ok_or(Unavailable::StalePermit)?;
-        let version = self.check_readable::<K>(&loaded, Stage::Current.into())?;
-        self.identifiers_of::<K>(&loaded, version).await
+        let (version, identifiers) = {
+            let entry = self.readable_version::<K>(&loaded, Stage::Current.into())?;
+            (entry.version, identifiers_in::<K>(&entry)?)
+        };
+        match identifiers {
+            Held::Here(identifiers) => Ok(identifiers),
+            Held::Blob(blob) => self.identifiers_from::<K>(&loaded, version, blob).await,
+        }
     }
 
     /// Shows all that is known without a value.
@@ -77,11 +97,11 @@ impl Vault {
         Ok(shown)
     }
 
-    fn check_readable<K: SecretKind>(
+    fn readable_version<'a, K: SecretKind>(
         &self,
-        loaded: &LoadedSecret,
+        loaded: &'a LoadedSecret,
         which: VersionSelector,
-    ) -> Result<Version, Error> {
+    ) -> Result<VersionRef<'a>, Error> {
         let live = live_of(loaded)?;
         let entry = select(&live, which)?;
         readable(&live, &entry, self.clock.now())?;
@@ -89,75 +109,30 @@ impl Vault {
             let stored = live.kind.into();
             return Err(KindError::OtherKind { stored, asked: K::KIND }.into());
         }
-        Ok(entry.version)
+        Ok(entry)
     }
 
-    async fn identifiers_of<K: SecretKind>(
+    async fn identifiers_from<K: SecretKind>(
         &self,
         loaded: &LoadedSecret,
         version: Version,
+        blob: BlobRef,
     ) -> Result<K::Identifiers, Error> {
-        let parse = |json: &[u8]| {
-            // The parser's message may quote what it read: identifiers are not for errors.
-            serde_json::from_slice(json).map_err(|_| KindError::Identifiers(K::KIND).into())
+        let parts = self.fetch(loaded, blob).await?;
+        let json = match version_of(loaded, version)?.identifiers {
+            Some(Identifiers::Blob(slot)) => open_parts(&slot, &parts)?,
+            _ => return Err(NotFound::Destroyed(version).into()),
         };
-        let inline = with_version(loaded, version, |entry| match &entry.identifiers {
-            Some(Identifiers::Inline(json)) => Ok(Ok(parse(json))),
-            Some(Identifiers::Blob(slot)) => Ok(Err(fetch_of(slot))),
-            None => Err(NotFound::Destroyed(version).into()),
-        })?;
-        match inline {
-            Ok(parsed) => parsed,
-            Err(None) => Err(Tampered::Content("identifiers in no place").into()),
-            Err(Some(fetch)) => {
-                let parts = self.fetch(loaded, &fetch).await?;
-                let json = with_version(loaded, version, |entry| match &entry.identifiers {
-                    Some(Identifiers::Blob(slot)) => open_parts(slot, &parts),
-                    _ => Err(NotFound::Destroyed(version).into()),
-                })?;
-                // EXPOSE: identifiers are not secret; they are parsed into the caller's type.
-                json.expose(parse)
-            }
-        }
-    }
-
-    async fn value_of(
-        &self,
-        loaded: &LoadedSecret,
-        version: Version,
-    ) -> Result<SecretValue, Error> {
-        let inline = with_version(loaded, version, |entry| {
-            let slot = entry.value.as_ref().ok_or(NotFound::Destroyed(version))?;
-            Ok(match &slot.place {
-                Place::Inline(ciphertext) => Ok(decrypt_value(
-                    slot.key,
-                    &slot.nonce,
-                    slot.suite,
-                    ciphertext,
-                    length_of(slot),
-                )?),
-                Place::Blob(blob) => Err(Fetch { blob: *blob }),
-            })
-        })?;
-        match inline {
-            Ok(value) => Ok(value),
-            Err(fetch) => {
-                let parts = self.fetch(loaded, &fetch).await?;
-                with_version(loaded, version, |entry| {
-                    let slot = entry.value.as_ref().ok_or(NotFound::Destroyed(version))?;
-                    open_parts(slot, &parts)
-                })
-            }
-        }
+        // EXPOSE: identifiers are not secret; they are parsed into the caller's type.
+        json.expose(parse_identifiers::<K>)
     }
 
     /// Reads the parts of a blob. One that is gone because the head was replaced meanwhile is no
     /// damage: the permit is stale.
-    async fn fetch(&self, loaded: &LoadedSecret, fetch: &Fetch) -> Result<Vec<Vec<u8>>, Error> {
+    async fn fetch(&self, loaded: &LoadedSecret, blob: BlobRef) -> Result<Vec<Vec<u8>>, Error> {
         let (Some(key), Some(head)) = (&loaded.key, &loaded.head) else {
             return Err(NotFound::Secret.into());
         };
-        let blob = fetch.blob;
         let keys: Vec<Key> = (0..blob.parts)
             .filter_map(|part| strongroom_crypto::blob_key(key, blob.seq, &blob.random, part))
             .collect();
@@ -185,10 +160,31 @@ fn length_of(slot: &ValueSlot<&[u8; 32], &[u8]>) -> usize {
     usize::try_from(slot.length).unwrap_or(usize::MAX)
 }
 
-fn fetch_of(slot: &ValueSlot<&[u8; 32], &[u8]>) -> Option<Fetch> {
+fn parse_identifiers<K: SecretKind>(json: &[u8]) -> Result<K::Identifiers, Error> {
+    // The parser's message may quote what it read: identifiers are not for errors.
+    serde_json::from_slice(json).map_err(|_| KindError::Identifiers(K::KIND).into())
+}
+
+fn identifiers_in<K: SecretKind>(entry: &VersionRef<'_>) -> Result<Held<K::Identifiers>, Error> {
+    match &entry.identifiers {
+        Some(Identifiers::Inline(json)) => parse_identifiers::<K>(json).map(Held::Here),
+        Some(Identifiers::Blob(ValueSlot { place: Place::Blob(blob), .. })) => {
+            Ok(Held::Blob(*blob))
+        }
+        Some(Identifiers::Blob(_)) => Err(Tampered::Content("identifiers in no place").into()),
+        None => Err(NotFound::Destroyed(entry.version).into()),
+    }
+}
+
+fn value_in(entry: &VersionRef<'_>) -> Result<Held<SecretValue>, Error> {
+    let slot = entry.value.as_ref().ok_or(NotFound::Destroyed(entry.version))?;
     match &slot.place {
-        Place::Blob(blob) => Some(Fetch { blob: *blob }),
-        Place::Inline(_) => None,
+        Place::Blob(blob) => Ok(Held::Blob(*blob)),
+        Place::Inline(sealed) => {
+            let length = length_of(slot);
+            let value = decrypt_value(slot.key, &slot.nonce, slot.suite, sealed, length)?;
+            Ok(Held::Here(value))
+        }
     }
 }
 
@@ -205,12 +201,8 @@ fn live_of(loaded: &LoadedSecret) -> Result<LiveRef<'_>, Error> {
     head.view()?.live.ok_or_else(|| NotFound::Secret.into())
 }
 
-fn with_version<T>(
-    loaded: &LoadedSecret,
-    version: Version,
-    f: impl FnOnce(VersionRef<'_>) -> Result<T, Error>,
-) -> Result<T, Error> {
-    f(live_of(loaded)?.version(version).ok_or(NotFound::Version(version))?)
+fn version_of(loaded: &LoadedSecret, version: Version) -> Result<VersionRef<'_>, Error> {
+    live_of(loaded)?.version(version).ok_or_else(|| NotFound::Version(version).into())
 }
 
 fn show_version(live: &LiveRef<'_>, entry: &VersionRef<'_>) -> VersionMetadata {
@@ -219,7 +211,7 @@ fn show_version(live: &LiveRef<'_>, entry: &VersionRef<'_>) -> VersionMetadata {
     shown.state = entry.state;
     shown.changed = entry.changed;
     for stage in [Stage::Current, Stage::Pending, Stage::Previous] {
-        if super::load::pointed_at(live, stage) == Some(entry.version) {
+        if super::load::pointed_at(live.stages, stage) == Some(entry.version) {
             shown.stages.push(stage);
         }
     }
