@@ -22,6 +22,14 @@ use crate::kind::KindError;
 /// ```
 pub struct SecretValue(Zeroizing<Vec<u8>>);
 
+impl Drop for SecretValue {
+    fn drop(&mut self) {
+        // `Zeroizing` then wipes the whole capacity at once, where it would wipe what is in use
+        // byte by byte.
+        self.0.clear();
+    }
+}
+
 impl SecretValue {
     /// Takes the bytes without copying them.
     #[must_use]

@@ -33,7 +33,7 @@ fn beside_raw(
     durability: Durability,
     freshness: Freshness,
 ) -> Outcome<[strongroom_benches::Spread; 2]> {
-    let rounds = if quick { 20 } else { 200 };
+    let rounds = if quick { 200 } else { 2_000 };
     let room = Room::create(durability)?;
     let session = room.room.session(owner()).with_freshness(freshness);
     let secret = path(7)?;
@@ -44,7 +44,7 @@ fn beside_raw(
         let got = block_on(session.get::<Opaque>(&secret));
         black_box(got.is_ok());
     };
-    Ok(interleave(rounds, [(2_000, &mut open), (500, &mut get)]))
+    Ok(interleave(rounds, [(400, &mut open), (50, &mut get)]))
 }
 
 /// One open of 256 B with a ready cipher, in place.

@@ -6,13 +6,29 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sha2::{Digest as _, Sha256};
-use strongroom_core::{Digest, Entry, Key, Revision};
-use strongroom_crypto::RecordOpener;
+use strongroom_core::{Digest, Entry, Key, Revision, SecretPath};
+use strongroom_crypto::{NameKey, NamespaceId, RecordOpener};
 
 use super::keys::Verified;
 
+/// Where a head is, and what its name is.
+#[derive(Clone)]
+pub(super) struct HeadPlace {
+    pub(super) path: SecretPath,
+    pub(super) namespace: NamespaceId,
+    pub(super) key: Key,
+}
+
+impl HeadPlace {
+    pub(super) fn new(path: &SecretPath, namespace: NamespaceId, names: &NameKey) -> Self {
+        let key = strongroom_crypto::head_key(namespace, names, path);
+        Self { path: path.clone(), namespace, key }
+    }
+}
+
 /// An encrypted head as the storage held it.
 pub(super) struct CachedHead {
+    pub(super) place: HeadPlace,
     pub(super) revision: Revision,
     pub(super) digest: Digest,
     pub(super) record: Vec<u8>,
@@ -21,8 +37,9 @@ pub(super) struct CachedHead {
 }
 
 impl CachedHead {
-    pub(super) fn new(entry: Entry, verified: Verified) -> Self {
+    pub(super) fn new(place: HeadPlace, entry: Entry, verified: Verified) -> Self {
         Self {
+            place,
             revision: entry.revision,
             digest: digest(&entry.value),
             record: entry.value,
@@ -51,14 +68,15 @@ struct Bytes;
 /// What an entry costs besides its record: key, revision, opener, counters, the cache's own tables.
 const OVERHEAD: usize = 768 + size_of::<CachedHead>();
 
-impl Weighter<Key, Arc<CachedHead>> for Bytes {
-    fn weight(&self, _: &Key, head: &Arc<CachedHead>) -> u64 {
+impl Weighter<SecretPath, Arc<CachedHead>> for Bytes {
+    fn weight(&self, _: &SecretPath, head: &Arc<CachedHead>) -> u64 {
         u64::try_from(head.record.len() + OVERHEAD).unwrap_or(u64::MAX)
     }
 }
 
-/// The cache, bounded in bytes.
-pub(super) struct HeadCache(Cache<Key, Arc<CachedHead>, Bytes>);
+/// The cache, bounded in bytes. It is asked by path, so that a head that is found needs no hashing
+/// of its name.
+pub(super) struct HeadCache(Cache<SecretPath, Arc<CachedHead>, Bytes>);
 
 impl HeadCache {
     pub(super) fn new(bytes: u64) -> Self {
@@ -66,16 +84,16 @@ impl HeadCache {
         Self(Cache::with_weighter(items, bytes, Bytes))
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<CachedHead>> {
-        self.0.get(key)
+    pub(super) fn get(&self, path: &SecretPath) -> Option<Arc<CachedHead>> {
+        self.0.get(path)
     }
 
-    pub(super) fn insert(&self, key: Key, head: Arc<CachedHead>) {
-        self.0.insert(key, head);
+    pub(super) fn insert(&self, head: Arc<CachedHead>) {
+        self.0.insert(head.place.path.clone(), head);
     }
 
-    pub(super) fn remove(&self, key: &Key) {
-        self.0.remove(key);
+    pub(super) fn remove(&self, path: &SecretPath) {
+        self.0.remove(path);
     }
 
     pub(super) fn clear(&self) {

@@ -10,7 +10,7 @@ use strongroom_core::{
 use strongroom_crypto::{HeadRef, LiveRef, RecordError, Stages, VersionRef, record_key_id};
 use zeroize::Zeroizing;
 
-use super::cache::{CachedHead, digest};
+use super::cache::{CachedHead, HeadPlace, digest};
 use super::keys::{OpenKeys, OpenNamespace, Verified};
 use super::{Freshness, Vault};
 use crate::error::{Error, NotFound, Tampered, Unavailable};
@@ -32,6 +32,14 @@ pub(super) struct OpenedHead {
     plaintext: Zeroizing<Vec<u8>>,
     seq: u64,
     stages: Stages,
+}
+
+impl Drop for OpenedHead {
+    fn drop(&mut self) {
+        // `Zeroizing` then wipes the whole capacity at once, where it would wipe what is in use
+        // byte by byte.
+        self.plaintext.clear();
+    }
 }
 
 impl OpenedHead {
@@ -138,17 +146,22 @@ impl Vault {
                 return Ok(LoadedSecret { namespace: None, key: None, head: None, checked: now });
             };
             let Some((id, names, _)) = namespace.parts() else { continue };
-            let key = strongroom_crypto::head_key(id, names, path);
+            // A cached head knows its storage key, unless its namespace was created again since.
+            let known = self.heads.get(path).filter(|cached| cached.place.namespace == id);
+            let place = match &known {
+                Some(cached) => cached.place.clone(),
+                None => HeadPlace::new(path, id, names),
+            };
             let Some((cached, checked)) =
-                self.cached_or_read(&namespace, &key, freshness, now).await?
+                self.cached_or_read(&namespace, &place, known, freshness, now).await?
             else {
                 continue;
             };
             let Some(cached) = cached else {
-                let (namespace, key) = (Some(namespace), Some(key));
+                let (namespace, key) = (Some(namespace), Some(place.key));
                 return Ok(LoadedSecret { namespace, key, head: None, checked });
             };
-            match self.open_head(&keys, &namespace, &key, &cached, path).await {
+            match self.open_head(&keys, &namespace, &cached).await {
                 Err(Error::Tampered(Tampered::Record(RecordError::UnknownKey(_))))
                     if unknown_key != Some(cached.digest) =>
                 {
@@ -158,7 +171,7 @@ impl Vault {
                 }
                 opened => {
                     let head = Some(opened?);
-                    let (namespace, key) = (Some(namespace), Some(key));
+                    let (namespace, key) = (Some(namespace), Some(place.key));
                     return Ok(LoadedSecret { namespace, key, head, checked });
                 }
             }
@@ -168,8 +181,10 @@ impl Vault {
 
     /// Whether this process has seen another head than that one.
     pub(crate) fn is_outdated(&self, loaded: &LoadedSecret) -> bool {
-        let (Some(key), Some(head)) = (&loaded.key, &loaded.head) else { return false };
-        self.heads.get(key).is_some_and(|cached| cached.revision != *head.revision())
+        let Some(head) = &loaded.head else { return false };
+        self.heads
+            .get(&head.cached.place.path)
+            .is_some_and(|cached| cached.revision != *head.revision())
     }
 
     fn is_fresh(
@@ -189,11 +204,11 @@ impl Vault {
     async fn cached_or_read(
         &self,
         namespace: &Arc<OpenNamespace>,
-        key: &Key,
+        place: &HeadPlace,
+        cached: Option<Arc<CachedHead>>,
         freshness: Freshness,
         now: Monotonic,
     ) -> Result<Option<(Option<Arc<CachedHead>>, Monotonic)>, Error> {
-        let cached = self.heads.get(key);
         if let (Freshness::AtMost(_), Some(cached)) = (freshness, &cached)
             && Self::is_fresh(namespace.verified(), freshness, now, None)
             && Self::is_fresh(cached.verified(), freshness, now, None)
@@ -216,10 +231,11 @@ impl Vault {
         }
         let verified = Verified { mark, at: now };
         let entry = if namespace_fresh {
-            let mut answers = self.storage.read(std::slice::from_ref(key)).await?;
+            let mut answers = self.storage.read(std::slice::from_ref(&place.key)).await?;
             answers.pop().flatten()
         } else {
-            let mut answers = self.storage.read(&[namespace.key.clone(), key.clone()]).await?;
+            let keys = [namespace.key.clone(), place.key.clone()];
+            let mut answers = self.storage.read(&keys).await?;
             let head = answers.pop().flatten();
             match answers.pop().flatten() {
                 Some(entry) if entry.revision == namespace.revision => namespace.verify(verified),
@@ -230,9 +246,9 @@ impl Vault {
             }
             head
         };
-        let head = entry.map(|entry| self.remember(key, cached, entry, verified));
+        let head = entry.map(|entry| self.remember(place, cached, entry, verified));
         if head.is_none() {
-            self.heads.remove(key);
+            self.heads.remove(&place.path);
         }
         Ok(Some((head, now)))
     }
@@ -240,7 +256,7 @@ impl Vault {
     /// Caches a head as it was read; one of the same revision is only marked as fresh.
     pub(super) fn remember(
         &self,
-        key: &Key,
+        place: &HeadPlace,
         cached: Option<Arc<CachedHead>>,
         entry: Entry,
         verified: Verified,
@@ -251,8 +267,8 @@ impl Vault {
                 cached
             }
             _ => {
-                let head = Arc::new(CachedHead::new(entry, verified));
-                self.heads.insert(key.clone(), head.clone());
+                let head = Arc::new(CachedHead::new(place.clone(), entry, verified));
+                self.heads.insert(head.clone());
                 head
             }
         }
@@ -264,11 +280,10 @@ impl Vault {
         &self,
         keys: &Arc<OpenKeys>,
         namespace: &OpenNamespace,
-        key: &Key,
         cached: &Arc<CachedHead>,
-        path: &SecretPath,
     ) -> Result<OpenedHead, Error> {
-        let plaintext = self.decrypt_cached(namespace, key, cached)?;
+        let path = &cached.place.path;
+        let plaintext = self.decrypt_cached(namespace, cached)?;
         let mut opened =
             OpenedHead { cached: cached.clone(), plaintext, seq: 0, stages: Stages::default() };
         let view = opened.view()?;
@@ -310,7 +325,6 @@ impl Vault {
     fn decrypt_cached(
         &self,
         namespace: &OpenNamespace,
-        key: &Key,
         cached: &CachedHead,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         // An epoch that was destroyed opens nothing, what it opened before included.
@@ -319,7 +333,7 @@ impl Vault {
         let opener = match cached.opener.get() {
             Some(opener) => opener,
             None => {
-                let parts = [key.as_bytes()];
+                let parts = [cached.place.key.as_bytes()];
                 let context = super::commit::head_context(self.store, &parts);
                 let opener = epoch.opener(&context, &cached.record)?;
                 cached.opener.get_or_init(|| opener)

@@ -83,11 +83,7 @@ pub(crate) struct Vault {
 impl Vault {
     /// Forgets what is cached of a path, so that the next read of any freshness asks the storage.
     pub(crate) fn invalidate(&self, path: &SecretPath) {
-        if let Some(namespace) = self.namespaces.get(path.namespace_str())
-            && let Some((id, names, _)) = namespace.parts()
-        {
-            self.heads.remove(&strongroom_crypto::head_key(id, names, path));
-        }
+        self.heads.remove(path);
         self.namespaces.remove(path.namespace_str());
     }
 

@@ -148,7 +148,7 @@ impl Vault {
                 if unchanged {
                     Err(Tampered::Incomplete.into())
                 } else {
-                    self.heads.remove(key);
+                    self.heads.remove(&head.cached.place.path);
                     Err(Unavailable::StalePermit.into())
                 }
             }

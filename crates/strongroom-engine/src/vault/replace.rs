@@ -9,6 +9,7 @@ use strongroom_core::{
 };
 use strongroom_crypto::{BlobRef, Lineage};
 
+use super::cache::HeadPlace;
 use super::commit::{Change, Committed, Place, head_context};
 use super::edit::{Content, Draft, MAX_SECRET_BYTES, check_expected};
 use super::keys::Verified;
@@ -165,7 +166,7 @@ impl Vault {
             let (Some(namespace), key) = (&secret.namespace, key.clone()) else {
                 return Err(NotFound::Namespace.into());
             };
-            let Some((_, _, epoch)) = namespace.parts() else { continue };
+            let Some((id, _, epoch)) = namespace.parts() else { continue };
             let old = match &secret.head {
                 Some(head) => Some(
                     head.view()?
@@ -231,7 +232,8 @@ impl Vault {
             match self.commit(*decision, change).await? {
                 Committed::Done { revision, record, checked } => {
                     let verified = Verified { mark: None, at: self.clock.elapsed() };
-                    self.remember(&key, None, Entry { revision, value: record }, verified);
+                    let place = HeadPlace { path: path.clone(), namespace: id, key: key.clone() };
+                    self.remember(&place, None, Entry { revision, value: record }, verified);
                     self.erase_blobs(&key, &dropped).await;
                     if !checked {
                         self.leave_no_old_epoch(decision, path, namespace, epoch_id).await?;
@@ -239,7 +241,7 @@ impl Vault {
                     return Ok(Step::Done(output));
                 }
                 Committed::Conflict(conflict) if conflict == key => {
-                    self.heads.remove(&key);
+                    self.heads.remove(path);
                     if expected == Expected::Any {
                         return Ok(Step::Raced);
                     }
