@@ -8,12 +8,20 @@
 //! cargo run --release -p strongroom-benches --bin bars get-current --quick
 //! ```
 
+mod decision;
+mod dice;
+mod needles;
 mod room;
+mod tasks;
 mod timing;
 
 use std::error::Error;
 
+pub use decision::{DecisionCase, decision_cases};
+pub use dice::Dice;
+pub use needles::{Hit, Needles};
 pub use room::{KEYS, Room, owner, path, value};
+pub use tasks::in_tasks;
 pub use timing::{Spread, interleave};
 
 /// What the programs return: an error ends them with a message.
@@ -40,15 +48,18 @@ pub fn bar(id: &str, figure: impl AsRef<str>, reached: bool) -> bool {
     reached
 }
 
-/// Asks the program that counts allocations, and says whether there are at most that many.
+/// Asks the program that counts the allocations of an operation, and prints whether there are at
+/// most that many.
 ///
 /// # Errors
 /// Where it does not run.
-pub fn allocations(id: &str, most: u64) -> Outcome {
+pub fn allocations(id: &str, operation: &str, most: u64) -> Outcome {
     let program = std::env::current_exe()?.with_file_name("allocations");
-    let done = std::process::Command::new(program).output()?;
+    let done = std::process::Command::new(program).arg(operation).output()?;
     let text = String::from_utf8_lossy(&done.stdout);
-    let count: u64 = text.split(' ').next().unwrap_or_default().parse()?;
+    let count: u64 = text.split(' ').next().unwrap_or_default().parse().map_err(|_| {
+        format!("the counting program answered: {}", String::from_utf8_lossy(&done.stderr).trim())
+    })?;
     bar(id, text.trim(), done.status.success() && count <= most);
     Ok(())
 }

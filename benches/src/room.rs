@@ -40,10 +40,18 @@ impl Room {
     /// # Errors
     /// Where the place does not suit.
     pub fn builder(dir: &Path) -> Outcome<strongroom::Builder> {
+        Self::builder_under(dir, POLICY)
+    }
+
+    /// The same under rules of the caller's own.
+    ///
+    /// # Errors
+    /// Where the place does not suit, or a rule is wrong.
+    pub fn builder_under(dir: &Path, rules: &str) -> Outcome<strongroom::Builder> {
         Ok(Strongroom::builder()
             .storage(SqliteStorage::open(database(dir))?)
             .seal(Passphrase::new("benches").with_cost(Argon2Cost::LEAST))
-            .policy(Policy::from_toml(POLICY)?)
+            .policy(Policy::from_toml(rules)?)
             .audit(FileLog::open(dir.join("audit"))?))
     }
 

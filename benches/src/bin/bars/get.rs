@@ -16,7 +16,7 @@ pub(crate) fn current(quick: bool) -> Outcome {
     bar("get-current", format!("{ratio:.1} x raw; get {get}, raw {raw}"), ratio <= 20.0);
     let rate = 1.0 / get.median();
     bar("get-current", format!("{rate:.0}/s on one core"), rate >= 200_000.0);
-    allocations("get-current", 12)
+    allocations("get-current", "get", 12)
 }
 
 /// At most a second old, with the record held.

@@ -1,5 +1,7 @@
 //! Measures one bar: `bars ID [--quick]`, or `bars --list`.
 
+mod decision;
+mod directory;
 mod get;
 
 use std::process::ExitCode;
@@ -9,7 +11,12 @@ use strongroom_benches::{Outcome, has_flag, say};
 /// Measures a bar, in full or quickly.
 type Measure = fn(bool) -> Outcome;
 
-const BARS: [(&str, Measure); 2] = [("get-current", get::current), ("get-at-most", get::at_most)];
+const BARS: [(&str, Measure); 4] = [
+    ("get-current", get::current),
+    ("get-at-most", get::at_most),
+    ("decision", decision::at_many_rules),
+    ("directory", directory::tells_nothing),
+];
 
 fn main() -> ExitCode {
     if has_flag("--list") {
