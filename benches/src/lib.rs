@@ -8,21 +8,27 @@
 //! cargo run --release -p strongroom-benches --bin bars get-current --quick
 //! ```
 
+mod children;
 mod decision;
 mod dice;
+mod kill;
 mod needles;
+mod processes;
 mod room;
 mod tasks;
 mod timing;
 
 use std::error::Error;
 
+pub use children::{child, start_child};
 pub use decision::{DecisionCase, decision_cases};
 pub use dice::Dice;
+pub use kill::{Kills, kills};
 pub use needles::{Hit, Needles};
+pub use processes::{Counting, count};
 pub use room::{KEYS, Room, owner, path, value};
 pub use tasks::in_tasks;
-pub use timing::{Spread, interleave};
+pub use timing::{Spread, interleave, time};
 
 /// What the programs return: an error ends them with a message.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;

@@ -74,8 +74,9 @@ pub fn interleave<const N: usize>(
     times.map(Spread::new)
 }
 
+/// How long this takes.
 #[expect(clippy::disallowed_methods, reason = "measuring needs the machine's own clock")]
-fn time(f: impl FnOnce()) -> Duration {
+pub fn time(f: impl FnOnce()) -> Duration {
     let start = Instant::now();
     f();
     start.elapsed()

@@ -3,22 +3,29 @@
 mod decision;
 mod directory;
 mod get;
+mod kill;
+mod processes;
 
 use std::process::ExitCode;
 
-use strongroom_benches::{Outcome, has_flag, say};
+use strongroom_benches::{Outcome, child, has_flag, say};
 
 /// Measures a bar, in full or quickly.
 type Measure = fn(bool) -> Outcome;
 
-const BARS: [(&str, Measure); 4] = [
+const BARS: [(&str, Measure); 6] = [
     ("get-current", get::current),
     ("get-at-most", get::at_most),
     ("decision", decision::at_many_rules),
     ("directory", directory::tells_nothing),
+    ("kill", kill::loses_nothing),
+    ("processes", processes::count_exactly),
 ];
 
 fn main() -> ExitCode {
+    if let Some(done) = child() {
+        return ended("a child", done);
+    }
     if has_flag("--list") {
         BARS.iter().for_each(|(id, _)| say(id));
         return ExitCode::SUCCESS;
@@ -28,10 +35,14 @@ fn main() -> ExitCode {
         say(format!("nothing measures `{asked}`: `bars --list` shows what is measured"));
         return ExitCode::from(2);
     };
-    match measure(has_flag("--quick")) {
+    ended(&asked, measure(has_flag("--quick")))
+}
+
+fn ended(what: &str, done: Outcome) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format!("{asked} was not measured: {error}"));
+            say(format!("{what} was not measured: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -1,15 +1,20 @@
 //! Runs one campaign: `campaign NAME [--full] [--seed N]`, or `campaign --list`.
 
+mod kill;
+
 use std::process::ExitCode;
 
-use strongroom_benches::{Outcome, flag_value, has_flag, say};
+use strongroom_benches::{Outcome, child, flag_value, has_flag, say};
 
 /// A campaign: whether it runs in full, and the seed that repeats it.
 type Campaign = fn(bool, u64) -> Outcome;
 
-const CAMPAIGNS: [(&str, Campaign); 0] = [];
+const CAMPAIGNS: [(&str, Campaign); 1] = [("kill", kill::run)];
 
 fn main() -> ExitCode {
+    if let Some(done) = child() {
+        return ended("a child", done);
+    }
     if has_flag("--list") {
         CAMPAIGNS.iter().for_each(|(name, _)| say(name));
         return ExitCode::SUCCESS;
@@ -19,10 +24,14 @@ fn main() -> ExitCode {
         say(format!("no campaign is called `{asked}`: `campaign --list` shows them"));
         return ExitCode::from(2);
     };
-    match run(has_flag("--full"), flag_value("--seed").unwrap_or(1)) {
+    ended(&asked, run(has_flag("--full"), flag_value("--seed").unwrap_or(1)))
+}
+
+fn ended(what: &str, done: Outcome) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format!("{asked}: {error}"));
+            say(format!("{what}: {error}"));
             ExitCode::FAILURE
         }
     }
