@@ -1,7 +1,8 @@
 //! Each example is run, as a person would run it.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
 
 /// Cargo builds the examples of a package before its tests, into `examples` beside `deps`.
@@ -74,4 +75,46 @@ fn the_offline_tool_keeps_every_byte() {
     assert!(!refused.status.success() && refused.stdout.is_empty());
     let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.contains("Seal"), "{refused}");
+}
+
+#[test]
+fn a_backend_of_the_hosts_own_keeps_a_store() {
+    let scratch = tempfile::tempdir().unwrap();
+    let shown = text(&example("own_backend").arg(scratch.path().join("room")).output().unwrap());
+    assert!(shown.contains("version 1 is in"), "{shown}");
+    assert!(shown.contains("6 bytes") && shown.contains("0 accusations"), "{shown}");
+    assert!(scratch.path().join("room/records/records.json").exists());
+}
+
+/// What the service does is in `tests/web_service.rs`; this is the program itself.
+#[test]
+fn the_web_service_listens_and_says_where() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut child = example("web_service")
+        .arg(scratch.path().join("room"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut shown = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first = shown.next().unwrap();
+    let at = first.strip_prefix("listening on http://").unwrap().split(';').next().unwrap();
+    let token = shown.find(|line| line.starts_with("v4.public.")).unwrap();
+    let call = |what: &str, body: &str| {
+        let mut stream = TcpStream::connect(at).unwrap();
+        let (length, line) = (body.len(), "HTTP/1.1\r\nHost: test\r\nConnection: close");
+        write!(
+            stream,
+            "{what} {line}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let put = call("PUT /secrets/tenants/acme/hook", "key");
+    let signed = call("POST /sign/tenants/acme/hook", "text");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(put.starts_with("HTTP/1.1 201 "), "{put}");
+    assert!(signed.starts_with("HTTP/1.1 200 "), "{signed}");
 }
