@@ -255,10 +255,13 @@ impl Debug for Subject {
 /// Decides who may do what.
 ///
 /// # Contract
-/// A decision depends on the request and the engine's state alone. What cannot be evaluated
-/// narrows access. `decide` makes progress under any executor; an engine that asks a remote
+/// A decision depends on the request and the engine's state alone: a [`Subject`] saves work, and one
+/// that is stale, unresolved or another principal's widens nothing. Where
+/// [`needs_secret`](Self::needs_secret) says no, facts about the secret change nothing. What cannot
+/// be evaluated narrows access. `decide` makes progress under any executor; an engine that asks a remote
 /// decision point brings its own reactor and deadline, and answers
-/// [`Decision::unavailable`] where it got no answer.
+/// [`Decision::unavailable`] where it got no answer. `strongroom_testkit::policy` holds an engine to
+/// this.
 ///
 /// # Cancellation
 /// `decide` can be dropped at any await point; it has no effect to undo.

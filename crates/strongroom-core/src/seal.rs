@@ -69,7 +69,7 @@ pub enum SealError {
 /// # Contract
 /// `unwrap_key` gives back what `wrap_key` was given, bound to store and seal id; anything else is
 /// an error, never other bytes. Parameters that are read are bounded before anything is allocated.
-/// Every future makes progress under any executor.
+/// Every future makes progress under any executor. `strongroom_testkit::seal` holds a seal to this.
 ///
 /// # Cancellation
 /// Both calls can be dropped at any await point.

@@ -122,7 +122,8 @@ impl Monotonic {
 ///
 /// # Contract
 /// `now` may step in either direction at any moment; nothing safe rests on it alone. `elapsed`
-/// never steps back and goes on while the machine is suspended.
+/// never steps back and goes on while the machine is suspended. `strongroom_testkit::sources` holds
+/// a clock to what of it can be seen.
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Wall time.
     fn now(&self) -> Timestamp;
@@ -162,7 +163,7 @@ impl Default for EntropyError {
 ///
 /// # Contract
 /// Fills the whole buffer with bytes that nobody can predict, or fails and the buffer's content
-/// means nothing.
+/// means nothing. `strongroom_testkit::sources` holds a source to what of it can be seen.
 pub trait Entropy: Debug + Send + Sync + 'static {
     /// Fills the buffer.
     ///

@@ -4,7 +4,9 @@
 //! - [`FaultyStorage`] makes chosen calls of any backend fail, lose their reply, or wait;
 //! - [`MemorySink`] keeps the audit log in memory, readable, and fails on demand;
 //! - [`TestRoom`] is a whole store in memory, for tests of a program that uses strongroom;
-//! - [`ManualClock`] and [`SeededEntropy`] put time and randomness in the test's hand.
+//! - [`ManualClock`] and [`SeededEntropy`] put time and randomness in the test's hand;
+//! - [`storage_suite!`], [`seal_suite!`], [`policy_suite!`], [`audit_suite!`], [`clock_suite!`] and
+//!   [`entropy_suite!`] hold an implementation of your own to the contract of its trait, in a line.
 //!
 //! Nothing in this crate belongs in a program that keeps real secrets.
 //!
@@ -28,9 +30,12 @@ mod entropy;
 mod faulty;
 mod identity;
 mod memory;
+mod memory_seal;
+pub mod policy;
 mod room;
-mod seal;
+pub mod seal;
 mod sink;
+pub mod sources;
 pub mod storage;
 
 pub use clock::ManualClock;
@@ -38,6 +43,6 @@ pub use entropy::SeededEntropy;
 pub use faulty::{Call, Fault, FaultyStorage};
 pub use identity::FakeIdentity;
 pub use memory::{Calls, MemoryStorage};
+pub use memory_seal::MemorySeal;
 pub use room::TestRoom;
-pub use seal::MemorySeal;
 pub use sink::{MemorySink, RecordedDecision};

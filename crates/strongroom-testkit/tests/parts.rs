@@ -1,0 +1,27 @@
+//! The testkit's own seal, clock and source of randomness keep the contracts of their traits.
+
+mod seal {
+    use std::sync::LazyLock;
+
+    use strongroom_testkit::MemorySeal;
+
+    static MINE: LazyLock<MemorySeal> = LazyLock::new(MemorySeal::new);
+
+    strongroom_testkit::seal_suite!(|| MINE.clone(), MemorySeal::new);
+}
+
+mod clock {
+    use strongroom_testkit::ManualClock;
+
+    strongroom_testkit::clock_suite!(ManualClock::new);
+}
+
+mod entropy {
+    use std::sync::LazyLock;
+
+    use strongroom_testkit::SeededEntropy;
+
+    static SOURCE: LazyLock<SeededEntropy> = LazyLock::new(|| SeededEntropy::new(1));
+
+    strongroom_testkit::entropy_suite!(|| SOURCE.clone());
+}
