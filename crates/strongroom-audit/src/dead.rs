@@ -70,11 +70,6 @@ fn is_ended(file: &File) -> std::io::Result<bool> {
     Ok(last.is_some_and(|line| matches!(read_line(&line), Ok(Line::Close(_)))))
 }
 
-struct Found {
-    intent: OpenIntent,
-    name: Option<NameToken>,
-}
-
 fn read(
     file: &LogFile,
     handle: &File,
@@ -90,55 +85,116 @@ fn read(
         _ => return Err(malformed(path, 1, "it is not the log that its file is named after")),
     }
     let mut lines = Lines::new(handle);
-    let mut tree = MerkleTree::new();
-    let mut names: HashMap<NameToken, Vec<u8>> = HashMap::new();
-    let mut intents = Vec::new();
+    let mut reader = DeadLogReader::new(file.log);
     while let Some(bytes) =
         lines.next().map_err(|error| failed("a log cannot be read to its end", error))?
     {
-        let receipt = Receipt { log: file.log, index: tree.size() };
-        let line = read_line(bytes).map_err(|error| at(path, tree.size() + 1, error))?;
-        tree.push(bytes);
+        reader.push(bytes).map_err(|error| in_file(path, error))?;
+    }
+    reader.finish(identity, settled).map_err(|error| in_file(path, error))
+}
+
+/// Reads a log that its writer left open, line by line, and says what of it is not settled: for
+/// sinks that keep the lines of this crate elsewhere than in a directory.
+///
+/// ```
+/// use std::collections::HashSet;
+/// use strongroom_audit::DeadLogReader;
+/// use strongroom_core::LogId;
+///
+/// let mut reader = DeadLogReader::new(LogId::from_bytes([1; 8]));
+/// assert!(reader.push(b"no line of a log").is_err());
+/// ```
+#[derive(Debug)]
+pub struct DeadLogReader {
+    log: LogId,
+    tree: MerkleTree,
+    names: HashMap<NameToken, Vec<u8>>,
+    intents: Vec<(OpenIntent, Option<NameToken>)>,
+    outcomes: Vec<Receipt>,
+}
+
+impl DeadLogReader {
+    /// A log of which no line was read yet.
+    #[must_use]
+    pub fn new(log: LogId) -> Self {
+        Self {
+            log,
+            tree: MerkleTree::new(),
+            names: HashMap::new(),
+            intents: Vec::new(),
+            outcomes: Vec::new(),
+        }
+    }
+
+    /// Takes the next line, without its line end.
+    ///
+    /// # Errors
+    /// `Malformed`, without a file, where the writer makes no such line.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), AuditError> {
+        let receipt = Receipt { log: self.log, index: self.tree.size() };
+        let line = read_line(bytes).map_err(|error| at_line(receipt.index + 1, error))?;
+        self.tree.push(bytes);
         match line {
             Line::Name(name) => {
-                names.insert(name.token, name.sealed.into_owned());
+                self.names.insert(name.token, name.sealed.into_owned());
             }
             // A writer that says `unknown` of its own intent leaves it to the next opener; of
             // another log's, that is the last word.
-            Line::Outcome(line) if line.outcome != Outcome::Unknown || line.log != file.log => {
-                settled.insert(Receipt { log: line.log, index: line.intent });
+            Line::Outcome(line) if line.outcome != Outcome::Unknown || line.log != self.log => {
+                self.outcomes.push(Receipt { log: line.log, index: line.intent });
             }
-            Line::Intent(line) => intents.push(Found {
-                name: line.target.name(),
-                intent: OpenIntent {
+            Line::Intent(line) => {
+                let name = line.target.name();
+                let intent = OpenIntent {
                     receipt,
                     kind: line.kind,
                     key: Key::new(line.key.into_owned()),
                     seq: line.seq,
                     write: line.write,
                     target: "/".to_owned(),
-                },
-            }),
+                };
+                self.intents.push((intent, name));
+            }
             _ => {}
         }
+        Ok(())
     }
-    let open = intents
-        .into_iter()
-        .filter(|found| !settled.contains(&found.intent.receipt))
-        .map(|Found { mut intent, name }| {
-            if let Some(name) = name {
-                let line = intent.receipt.index + 1;
-                let sealed = names
-                    .get(&name)
-                    .ok_or_else(|| malformed(path, line, "no line before it tells its name"))?;
-                intent.target = identity
-                    .decrypt_name(file.log, sealed)
-                    .map_err(|_| malformed(path, line, "the name of its target does not open"))?;
-            }
-            Ok(intent)
-        })
-        .collect::<Result<_, AuditError>>()?;
-    Ok(DeadLog { log: file.log, size: tree.size(), root: tree.root(), open })
+
+    /// The whole log, with the intents that nothing in it settles. What it settles is added to
+    /// `settled`; of several dead logs, one may settle what was left open in another.
+    ///
+    /// # Errors
+    /// `Malformed` where the name that an intent is about is not told, or does not open.
+    pub fn finish(
+        self,
+        identity: &dyn StoreIdentity,
+        settled: &mut HashSet<Receipt>,
+    ) -> Result<DeadLog, AuditError> {
+        let Self { log, tree, names, intents, outcomes } = self;
+        settled.extend(outcomes);
+        let open = intents
+            .into_iter()
+            .filter(|(intent, _)| !settled.contains(&intent.receipt))
+            .map(|(mut intent, name)| {
+                if let Some(name) = name {
+                    let line = intent.receipt.index + 1;
+                    let sealed = names
+                        .get(&name)
+                        .ok_or_else(|| nameless(line, "no line before it tells its name"))?;
+                    intent.target = identity
+                        .decrypt_name(log, sealed)
+                        .map_err(|_| nameless(line, "the name of its target does not open"))?;
+                }
+                Ok(intent)
+            })
+            .collect::<Result<_, AuditError>>()?;
+        Ok(DeadLog { log, size: tree.size(), root: tree.root(), open })
+    }
+}
+
+fn nameless(line: u64, detail: &str) -> AuditError {
+    AuditError::Malformed { file: "".into(), line, detail: detail.into() }
 }
 
 /// The whole lines of a file from its beginning; what follows the last line end is ignored.
@@ -178,8 +234,19 @@ pub(crate) fn malformed(path: &Path, line: u64, detail: &str) -> AuditError {
 
 /// Names the place in an error of the strict reader.
 pub(crate) fn at(path: &Path, line: u64, error: AuditError) -> AuditError {
+    in_file(path, at_line(line, error))
+}
+
+fn at_line(line: u64, error: AuditError) -> AuditError {
     match error {
-        AuditError::Malformed { detail, .. } => {
+        AuditError::Malformed { file, detail, .. } => AuditError::Malformed { file, line, detail },
+        other => other,
+    }
+}
+
+fn in_file(path: &Path, error: AuditError) -> AuditError {
+    match error {
+        AuditError::Malformed { line, detail, .. } => {
             AuditError::Malformed { file: file_name(path).into(), line, detail }
         }
         other => other,

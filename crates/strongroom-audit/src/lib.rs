@@ -33,6 +33,7 @@ mod verify;
 mod writer;
 
 pub use certificate::{certificate_message, origin, store_id};
+pub use dead::DeadLogReader;
 pub use file_log::FileLog;
 pub use line::{
     CloseLine, ClosedLine, DecisionLine, FORMAT_VERSION, HeadLine, IntentLine, Line, NameClass,

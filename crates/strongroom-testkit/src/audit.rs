@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use strongroom_core::{
-    ActionName, Attached, AuditError, AuditReader, AuditRecord, AuditSink, DecisionRecord,
-    Durability, Effect, LogId, Outcome, OutcomeRecord, Principal, Receipt, RequestContext,
-    StoreIdentity, Target, Timestamp, path,
+    ActionName, Attached, AuditError, AuditReader, AuditRecord, AuditSink, ClosedRecord,
+    DecisionRecord, Digest, Durability, Effect, IntentRecord, Key, LogId, Outcome, OutcomeRecord,
+    Principal, Receipt, RecordKind, RequestContext, StoreIdentity, Target, Timestamp, WriteId,
+    path,
 };
 
 use crate::FakeIdentity;
@@ -31,6 +32,8 @@ macro_rules! audit_suite {
             sync_reaches_what_was_held
             a_sync_of_another_log_is_refused
             attaching_again_begins_another_log
+            a_log_that_was_left_open_is_given_to_the_next
+            a_log_that_was_settled_or_closed_is_given_to_nobody
             concurrent_appends_lose_nothing
             no_line_shows_a_name
             a_backup_has_what_was_cut
@@ -91,6 +94,26 @@ fn outcome(number: u64) -> AuditRecord {
         intent: Receipt { log: LogId::from_bytes([1; 8]), index: number },
         outcome: Outcome::Unknown,
     })
+}
+
+fn intent(seq: u64) -> AuditRecord {
+    AuditRecord::Intent(IntentRecord {
+        at: Timestamp::default(),
+        decision: 0,
+        kind: RecordKind::Head,
+        key: Key::new(*b"key"),
+        seq,
+        prev: Digest::from_bytes([0; 32]),
+        prev_log: LogId::from_bytes([0; 8]),
+        next: Digest::from_bytes([2; 32]),
+        write: WriteId::from_bytes([3; 16]),
+        target: Target::Secret(path!("canary/path")),
+        erases: Vec::new(),
+    })
+}
+
+fn done(intent: Receipt) -> OutcomeRecord {
+    OutcomeRecord { at: Timestamp::default(), intent, outcome: Outcome::Done }
 }
 
 fn append(sink: &dyn AuditSink, record: AuditRecord, at_least: Durability) -> Receipt {
@@ -215,6 +238,51 @@ pub fn attaching_again_begins_another_log(open: &dyn Fn() -> Box<dyn AuditSink>)
     assert_ne!(first.log, second.log);
     assert!(second.dead.is_empty(), "what was ended is not dead");
     assert_eq!(append(&*sink, outcome(2), Durability::Flushed).log, second.log);
+}
+
+/// With its open intents, their targets by name, to one opener at a time.
+pub fn a_log_that_was_left_open_is_given_to_the_next(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let (first, identity) = (open(), FakeIdentity::new(1));
+    let left = attach(&*first, &identity);
+    append(&*first, decision(), Durability::Held);
+    let settled = append(&*first, intent(5), Durability::Flushed);
+    let receipt = append(&*first, intent(6), Durability::Flushed);
+    append(&*first, AuditRecord::Outcome(done(settled)), Durability::Flushed);
+    let meanwhile = open();
+    assert!(attach(&*meanwhile, &identity).dead.is_empty(), "a log that is written is not dead");
+    drop(first);
+
+    let second = open();
+    let dead = attach(&*second, &identity).dead;
+    assert_eq!(dead.iter().map(|dead| dead.log).collect::<Vec<_>>(), [left.log]);
+    for dead in &dead {
+        assert!(dead.size > receipt.index, "all records that count are in it");
+        let found: Vec<_> = dead.open.iter().map(|open| (open.receipt, open.seq)).collect();
+        assert_eq!(found, [(receipt, 6)], "what was settled is not open");
+        assert!(dead.open.iter().all(|open| open.target == "canary/path"), "{:?}", dead.open);
+    }
+    let third = open();
+    assert!(attach(&*third, &identity).dead.is_empty(), "one opener settles a log, not two");
+    good(block_on(third.close()));
+    drop(second);
+    let again = attach(&*third, &identity).dead;
+    assert_eq!(again.len(), 2, "it settled nothing and died, and left its own log, too");
+}
+
+/// A `Closed` record is the end of a dead log, `close` that of one's own.
+pub fn a_log_that_was_settled_or_closed_is_given_to_nobody(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let (first, identity) = (open(), FakeIdentity::new(1));
+    attach(&*first, &identity);
+    append(&*first, intent(5), Durability::Flushed);
+    drop(first);
+    let second = open();
+    for dead in attach(&*second, &identity).dead {
+        let (log, size, root) = (dead.log, dead.size, dead.root);
+        let closed = ClosedRecord { at: Timestamp::default(), log, size, root };
+        append(&*second, AuditRecord::Closed(closed), Durability::Flushed);
+    }
+    good(block_on(second.close()));
+    assert!(attach(&*open(), &identity).dead.is_empty(), "it was settled");
 }
 
 /// Appends from several threads all get receipts, and no two the same.

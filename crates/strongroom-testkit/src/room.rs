@@ -65,12 +65,15 @@ impl TestRoom {
         self.room.clone()
     }
 
-    /// The same storage opened once more, as another process would, with a log of its own.
+    /// The same storage opened once more, as another process would, with a log of its own beside
+    /// the others: [`log`](Self::log) shows its records, too. It settles what a process left open
+    /// that died before, such as an earlier one of these that was dropped without `close`, or this
+    /// room's after [`MemorySink::kill`].
     ///
     /// # Errors
     /// What opening a store says.
     pub fn open_again(&self, policy: impl PolicyEngine) -> Result<Strongroom, Error> {
-        let log = MemorySink::new();
+        let log = self.log.beside();
         let builder = assemble(&self.clock, &log, &self.storage, &self.seal, policy);
         now(builder.entropy(SeededEntropy::new(2)).open())
     }

@@ -1,21 +1,24 @@
 //! An audit sink in memory, of the same format as the log in a directory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use strongroom_audit::{DecisionLine, Line, LineWriter, NameToken, TargetLine, read_line};
+use strongroom_audit::{
+    DeadLogReader, DecisionLine, Line, LineWriter, NameToken, TargetLine, read_line,
+};
 use strongroom_core::{
-    ActionName, Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, Effect,
-    LogCut, LogId, Receipt, StoreId, StoreIdentity, Timestamp, async_trait,
+    ActionName, Attached, AuditError, AuditReader, AuditRecord, AuditSink, DeadLog, Durability,
+    Effect, LogCut, LogId, Receipt, StoreId, StoreIdentity, Timestamp, async_trait,
 };
 
 /// Keeps the lines of its logs in memory, where a test reads them. Clones are the same sink.
 ///
-/// What is recorded is durable at once; it is forgotten with the last clone. A log that was not
-/// closed is not settled by the next attach, so use the log in a directory for what follows a
-/// crash.
+/// What is recorded is durable at once. [`beside`](Self::beside) makes another sink over the same
+/// logs, as another process has one; they are forgotten with the last of them. A log whose sink
+/// was dropped or [`killed`](Self::kill) before it was closed is dead, and is given to the next
+/// that attaches to the same logs, to be settled.
 ///
 /// ```
 /// use strongroom_testkit::MemorySink;
@@ -23,15 +26,39 @@ use strongroom_core::{
 /// assert!(sink.lines().is_empty() && sink.decisions().is_empty());
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct MemorySink(Arc<Mutex<State>>);
+pub struct MemorySink(Arc<Sink>);
 
 #[derive(Debug, Default)]
-struct State {
-    store: Option<StoreId>,
-    identity: Option<Arc<dyn StoreIdentity>>,
+struct Sink {
+    logs: Arc<Mutex<Logs>>,
+    own: Mutex<Own>,
+}
+
+/// What one sink has for itself, as a process does.
+#[derive(Debug, Default)]
+struct Own {
     writer: Option<LineWriter>,
-    lines: Vec<(Receipt, Vec<u8>)>,
+    /// Dead logs that were given to this sink and are not settled yet.
+    dead: Vec<LogId>,
     failures: u32,
+}
+
+/// What several sinks share, as processes share a directory.
+#[derive(Debug, Default)]
+struct Logs {
+    store: Option<StoreId>,
+    identities: Vec<Arc<dyn StoreIdentity>>,
+    lines: Vec<(Receipt, Vec<u8>)>,
+    fates: BTreeMap<LogId, Fate>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fate {
+    /// A sink writes it, or was given it to settle it.
+    Held,
+    Dead,
+    /// Its writer closed it, or another one settled it.
+    Ended,
 }
 
 /// A decision as it was recorded, with its names in clear.
@@ -67,32 +94,44 @@ impl MemorySink {
         Self::default()
     }
 
+    /// Another sink over the same logs, as another process has one.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self(Arc::new(Sink { logs: Arc::clone(&self.0.logs), own: Mutex::default() }))
+    }
+
+    /// Leaves everything as it is, as a process does that is killed: this sink takes no record any
+    /// more until it is attached again, and its log is dead.
+    pub fn kill(&self) {
+        self.0.die();
+    }
+
     /// Fails the next `count` appends as a full disk would.
     pub fn fail_next(&self, count: u32) {
-        self.lock().failures = count;
+        self.own().failures = count;
     }
 
     /// All lines of all logs, without line ends, in the order in which they were written.
     #[must_use]
     pub fn lines(&self) -> Vec<Vec<u8>> {
-        self.lock().lines.iter().map(|(_, line)| line.clone()).collect()
+        self.logs().lines.iter().map(|(_, line)| line.clone()).collect()
     }
 
-    /// All decisions, in the order in which they were written. A name that the room's identity
-    /// does not decrypt any more reads `?`.
+    /// All decisions, in the order in which they were written. A name that no room's identity
+    /// decrypts any more reads `?`.
     #[must_use]
     pub fn decisions(&self) -> Vec<RecordedDecision> {
-        let state = self.lock();
-        let mut names = HashMap::new();
+        let logs = self.logs();
+        let mut names: HashMap<(LogId, NameToken), String> = HashMap::new();
         let mut decisions = Vec::new();
-        for (receipt, line) in &state.lines {
+        for (receipt, line) in &logs.lines {
             match read_line(line) {
                 Ok(Line::Name(name)) => {
-                    let opened = state
-                        .identity
-                        .as_ref()
-                        .and_then(|identity| identity.decrypt_name(receipt.log, &name.sealed).ok());
-                    names.insert(name.token, opened.unwrap_or_else(|| "?".to_owned()));
+                    let mut known = logs.identities.iter().rev();
+                    let opened =
+                        known.find_map(|one| one.decrypt_name(receipt.log, &name.sealed).ok());
+                    let opened = opened.unwrap_or_else(|| "?".to_owned());
+                    names.insert((receipt.log, name.token), opened);
                 }
                 Ok(Line::Decision(line)) => decisions.push(decision(*receipt, line, &names)),
                 _ => {}
@@ -101,17 +140,44 @@ impl MemorySink {
         decisions
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn own(&self) -> MutexGuard<'_, Own> {
+        lock(&self.0.own)
+    }
+
+    fn logs(&self) -> MutexGuard<'_, Logs> {
+        lock(&self.0.logs)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sink {
+    fn die(&self) {
+        let mut own = lock(&self.own);
+        let writing = own.writer.take().map(|writer| writer.log());
+        let mut logs = lock(&self.logs);
+        for log in own.dead.drain(..).chain(writing) {
+            logs.fates.insert(log, Fate::Dead);
+        }
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.die();
     }
 }
 
 fn decision(
     receipt: Receipt,
     line: DecisionLine<'_>,
-    names: &HashMap<NameToken, String>,
+    names: &HashMap<(LogId, NameToken), String>,
 ) -> RecordedDecision {
-    let name = |token: NameToken| names.get(&token).cloned().unwrap_or_else(|| "?".to_owned());
+    let log = receipt.log;
+    let name =
+        |token: NameToken| names.get(&(log, token)).cloned().unwrap_or_else(|| "?".to_owned());
     RecordedDecision {
         receipt,
         at: line.at,
@@ -129,49 +195,78 @@ fn decision(
     }
 }
 
-impl State {
+impl Own {
     /// Moves what the writer has pending to the lines.
-    fn take(&mut self, first: u64) {
+    fn flush(&mut self, first: u64, logs: &mut Logs) {
         let Some(writer) = &mut self.writer else { return };
         let log = writer.log();
         let lines = writer.pending().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        self.lines.extend(
+        logs.lines.extend(
             (first..).zip(lines).map(|(index, line)| (Receipt { log, index }, line.to_vec())),
         );
         writer.written();
     }
 
-    fn end(&mut self) {
+    /// Ends the own log, and lets go of the dead ones.
+    fn end(&mut self, logs: &mut Logs) {
         if let Some(writer) = &mut self.writer {
             let first = writer.size();
             writer.end();
-            self.take(first);
+            logs.fates.insert(writer.log(), Fate::Ended);
+            self.flush(first, logs);
             self.writer = None;
         }
+        for log in self.dead.drain(..) {
+            logs.fates.insert(log, Fate::Dead);
+        }
+    }
+}
+
+impl Logs {
+    /// Takes hold of all dead logs, and says what was left open in them.
+    fn claim(&mut self, identity: &dyn StoreIdentity) -> Result<Vec<DeadLog>, AuditError> {
+        let is_dead = |(log, fate): (&LogId, &Fate)| (*fate == Fate::Dead).then_some(*log);
+        let found: Vec<LogId> = self.fates.iter().filter_map(is_dead).collect();
+        let (mut dead, mut settled) = (Vec::new(), HashSet::new());
+        for log in &found {
+            let mut reader = DeadLogReader::new(*log);
+            for (_, line) in self.lines.iter().filter(|(at, _)| at.log == *log) {
+                reader.push(line)?;
+            }
+            dead.push(reader.finish(identity, &mut settled)?);
+        }
+        for log in &mut dead {
+            log.open.retain(|intent| !settled.contains(&intent.receipt));
+        }
+        self.fates.extend(found.into_iter().map(|log| (log, Fate::Held)));
+        Ok(dead)
     }
 }
 
 #[async_trait]
 impl AuditSink for MemorySink {
     async fn owner(&self) -> Result<Option<StoreId>, AuditError> {
-        Ok(self.lock().store)
+        Ok(self.logs().store)
     }
 
     async fn attach(&self, store: Arc<dyn StoreIdentity>) -> Result<Attached, AuditError> {
-        let mut state = self.lock();
-        if let Some(found) = state.store
+        let (mut own, mut logs) = (self.own(), self.logs());
+        if let Some(found) = logs.store
             && found != store.store()
         {
             return Err(AuditError::OtherStore { expected: store.store(), found });
         }
-        state.end();
+        own.end(&mut logs);
+        let dead = logs.claim(&*store)?;
+        own.dead = dead.iter().map(|dead| dead.log).collect();
         let writer = LineWriter::begin(Arc::clone(&store))?;
         let log = writer.log();
-        state.store = Some(store.store());
-        state.identity = Some(store);
-        state.writer = Some(writer);
-        state.take(0);
-        Ok(Attached { log, dead: Vec::new() })
+        logs.store = Some(store.store());
+        logs.identities.push(store);
+        logs.fates.insert(log, Fate::Held);
+        own.writer = Some(writer);
+        own.flush(0, &mut logs);
+        Ok(Attached { log, dead })
     }
 
     async fn append(
@@ -179,35 +274,42 @@ impl AuditSink for MemorySink {
         records: &[AuditRecord],
         _at_least: Durability,
     ) -> Result<Vec<Receipt>, AuditError> {
-        let mut state = self.lock();
-        let writer = state.writer.as_mut().ok_or(AuditError::Closed)?;
+        let mut own = self.own();
+        let writer = own.writer.as_mut().ok_or(AuditError::Closed)?;
         let first = writer.size();
         let receipts = writer.append(records)?;
-        if state.failures > 0 {
-            state.failures -= 1;
-            if let Some(writer) = &mut state.writer {
+        if own.failures > 0 {
+            own.failures -= 1;
+            if let Some(writer) = &mut own.writer {
                 writer.rollback();
             }
             return Err(AuditError::Full);
         }
-        state.take(first);
+        let mut logs = self.logs();
+        own.flush(first, &mut logs);
+        for record in records {
+            if let AuditRecord::Closed(closed) = record {
+                own.dead.retain(|dead| *dead != closed.log);
+                logs.fates.insert(closed.log, Fate::Ended);
+            }
+        }
         Ok(receipts)
     }
 
     async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError> {
-        let state = self.lock();
-        let is_own = state.writer.as_ref().is_some_and(|writer| writer.log() == up_to.log);
+        let is_own = self.own().writer.as_ref().is_some_and(|writer| writer.log() == up_to.log);
         if is_own { Ok(()) } else { Err(AuditError::Closed) }
     }
 
     async fn close(&self) -> Result<(), AuditError> {
-        self.lock().end();
+        let (mut own, mut logs) = (self.own(), self.logs());
+        own.end(&mut logs);
         Ok(())
     }
 
     fn cut(&self) -> Result<LogCut, AuditError> {
         let mut files: Vec<(String, u64)> = Vec::new();
-        for (receipt, line) in &self.lock().lines {
+        for (receipt, line) in &self.logs().lines {
             let (name, length) = (file_name(receipt.log), line.len() as u64 + 1);
             match files.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, total)) => *total += length,
@@ -218,7 +320,7 @@ impl AuditSink for MemorySink {
     }
 
     async fn backup(&self, dir: &Path, cut: &LogCut) -> Result<(), AuditError> {
-        let lines = self.lock().lines.clone();
+        let lines = self.logs().lines.clone();
         for (name, length) in &cut.files {
             let mut text: Vec<u8> = Vec::new();
             for (_, line) in lines.iter().filter(|(at, _)| file_name(at.log) == *name) {
@@ -250,7 +352,7 @@ impl AuditReader for MemorySink {
         after: Option<&Receipt>,
         limit: NonZeroU32,
     ) -> Result<Vec<(Receipt, Vec<u8>)>, AuditError> {
-        let mut lines = self.lock().lines.clone();
+        let mut lines = self.logs().lines.clone();
         lines.sort_by_key(|(receipt, _)| *receipt);
         lines.retain(|(receipt, _)| after.is_none_or(|after| receipt > after));
         lines.truncate(usize::try_from(limit.get()).unwrap_or(usize::MAX));

@@ -1,0 +1,92 @@
+//! What a process left open that died, settled by the next that opens the store: in memory.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use futures_executor::block_on;
+use strongroom_audit::{Line, read_line};
+use strongroom_core::{Opaque, Outcome, Principal};
+use strongroom_engine::{Error, Session, Strongroom, Unavailable};
+use strongroom_policy::Policy;
+use strongroom_testkit::{Call, Fault, FaultyStorage, MemoryStorage, SeededEntropy, TestRoom};
+
+type Faulty = FaultyStorage<MemoryStorage>;
+
+fn alice(room: &Strongroom) -> Session {
+    room.session(Principal::user("alice"))
+}
+
+/// Another process on the kit's store, whose storage a test can make fail.
+fn another_process(kit: &TestRoom) -> (Strongroom, Faulty) {
+    let storage = FaultyStorage::new(kit.storage.clone());
+    let builder = Strongroom::builder()
+        .storage(storage.clone())
+        .seal(kit.seal.clone())
+        .policy(Policy::owned_by(&Principal::user("alice")))
+        .audit(kit.log.beside())
+        .clock(kit.clock.clone())
+        .entropy(SeededEntropy::new(5));
+    (block_on(builder.open()).unwrap(), storage)
+}
+
+/// What the kit's logs say became of intents of other logs than their own, and which were closed.
+fn settled(kit: &TestRoom, dead: strongroom_core::LogId) -> (Vec<Outcome>, usize) {
+    let (mut outcomes, mut closed) = (Vec::new(), 0);
+    for line in kit.log.lines() {
+        match read_line(&line).unwrap() {
+            Line::Outcome(line) if line.log == dead => outcomes.push(line.outcome),
+            Line::Closed(line) if line.log == dead => closed += 1,
+            _ => {}
+        }
+    }
+    (outcomes, closed)
+}
+
+#[test]
+fn a_write_of_a_dead_process_is_settled_by_the_next_opener() {
+    for (fault, expected, value) in [
+        (Fault::LostReply, Outcome::Done, b"two".as_slice()),
+        (Fault::LostRequest, Outcome::Lost, b"one".as_slice()),
+    ] {
+        let kit = TestRoom::allowing_all();
+        block_on(alice(&kit.room()).put("prod/db", Opaque::new(b"one"))).unwrap();
+        let (room, storage) = another_process(&kit);
+        let dead = room.log();
+        storage.every(Call::Write, fault);
+        let put = block_on(alice(&room).put("prod/db", Opaque::new(b"two")));
+        assert!(matches!(put, Err(Error::Indeterminate(_))), "{put:?}");
+        assert_eq!(settled(&kit, dead), (vec![], 0), "nobody can know yet");
+        drop((put, room)); // as a kill does: without `close`
+
+        let again = kit.open_again_allowing_all().unwrap();
+        assert_eq!(settled(&kit, dead), (vec![expected], 1), "{fault:?}");
+        let found: Opaque = block_on(alice(&again).get("prod/db")).unwrap();
+        assert!(found.value().expose(|bytes| bytes == value), "{fault:?}");
+        let report = block_on(alice(&again).verify()).unwrap();
+        assert_eq!(report.accusations().count(), 0, "{:?}", report.findings);
+
+        let third = kit.open_again_allowing_all().unwrap();
+        assert_eq!(settled(&kit, dead), (vec![expected], 1), "it is settled once");
+        block_on(third.close()).unwrap();
+        block_on(again.close()).unwrap();
+    }
+}
+
+#[test]
+fn a_killed_room_takes_nothing_more_and_its_log_is_settled() {
+    let kit = TestRoom::allowing_all();
+    let room = kit.room();
+    block_on(alice(&room).put("prod/db", Opaque::new(b"one"))).unwrap();
+    let living = kit.open_again_allowing_all().unwrap();
+    assert_eq!(settled(&kit, room.log()).1, 0, "the log of a living room is its own");
+
+    kit.log.kill();
+    match block_on(alice(&room).get::<Opaque>("prod/db")) {
+        Err(Error::Unavailable(Unavailable::Audit(_))) => {}
+        other => panic!("a killed process released a secret: {other:?}"),
+    }
+    let again = kit.open_again_allowing_all().unwrap();
+    let (_, closed) = settled(&kit, room.log());
+    assert_eq!(closed, 1);
+    let report = block_on(alice(&again).verify()).unwrap();
+    assert_eq!(report.accusations().count(), 0, "{:?}", report.findings);
+    block_on(living.close()).unwrap();
+}
