@@ -260,7 +260,8 @@ impl Debug for Subject {
 /// [`needs_secret`](Self::needs_secret) says no, facts about the secret change nothing. What cannot
 /// be evaluated narrows access. `decide` makes progress under any executor; an engine that asks a remote
 /// decision point brings its own reactor and deadline, and answers
-/// [`Decision::unavailable`] where it got no answer. `strongroom_testkit::policy` holds an engine to
+/// [`Decision::unavailable`] where it got no answer. What is decided later than the store allows (5 s
+/// unless it was built otherwise) is refused as an outage. `strongroom_testkit::policy` holds an engine to
 /// this.
 ///
 /// # Cancellation

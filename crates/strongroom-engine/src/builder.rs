@@ -13,6 +13,8 @@ use crate::vault::{Opening, Parts};
 
 /// How long a permit holds where nothing else is said.
 pub const DEFAULT_PERMIT_LIFETIME: Duration = Duration::from_secs(60);
+/// How long a policy engine may take for a decision where nothing else is said.
+pub const DEFAULT_DECISION_LIMIT: Duration = Duration::from_secs(5);
 /// How many bytes of encrypted heads are cached where nothing else is said.
 pub const DEFAULT_CACHE_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -76,6 +78,7 @@ impl NeedsAudit {
             },
             policy: self.2,
             permit_lifetime: DEFAULT_PERMIT_LIFETIME,
+            decision_limit: DEFAULT_DECISION_LIMIT,
         })
     }
 }
@@ -106,6 +109,17 @@ impl Builder {
     /// How long a permit holds. [`DEFAULT_PERMIT_LIFETIME`] if not said.
     pub fn permit_lifetime(mut self, lifetime: Duration) -> Self {
         self.0.permit_lifetime = lifetime;
+        self
+    }
+
+    /// How long the policy engine may take for a decision. [`DEFAULT_DECISION_LIMIT`] if not said.
+    ///
+    /// A decision that comes later, an `Allow` too, counts as an outage, and its record says so.
+    /// There is no timer in strongroom, which runs under any executor: an engine that hangs is
+    /// given up when the task of the call next runs. One that asks somebody over a network brings
+    /// a deadline of its own, which wakes it; a host that drops the call meanwhile gets no record.
+    pub fn decision_limit(mut self, limit: Duration) -> Self {
+        self.0.decision_limit = limit;
         self
     }
 

@@ -1,4 +1,4 @@
-//! The three things that the engine needs of futures, without a runtime.
+//! The four things that the engine needs of futures, without a runtime.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -7,6 +7,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+use std::time::Duration;
+
+use strongroom_core::{Clock, Monotonic};
 
 /// Runs two futures side by side until both are done.
 pub(crate) async fn join<A, B>(
@@ -55,6 +58,33 @@ pub(crate) async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T,
 /// A future of the host's panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Panicked;
+
+/// Runs a future of the host's that may take so long by the monotonic clock, and says when it
+/// ended. Too late is too late, even with an output.
+///
+/// There is no timer in here: the time is looked at with each poll. A future that hangs is given
+/// up when its task next runs, whatever wakes that.
+pub(crate) async fn within<T>(
+    limit: Duration,
+    clock: &dyn Clock,
+    future: impl Future<Output = T>,
+) -> Result<(T, Monotonic), TooLate> {
+    let mut future = pin!(future);
+    let started = clock.elapsed();
+    poll_fn(move |context| {
+        let polled = future.as_mut().poll(context);
+        let now = clock.elapsed();
+        if now.saturating_since(started) > limit {
+            return Poll::Ready(Err(TooLate));
+        }
+        polled.map(|output| Ok((output, now)))
+    })
+    .await
+}
+
+/// A future of the host's took longer than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooLate;
 
 struct Unpark(Thread);
 

@@ -37,8 +37,8 @@ pub use strongroom_audit::{Counts, Finding, Report, Verdict};
 pub use strongroom_core as core;
 
 pub use builder::{
-    Builder, DEFAULT_CACHE_BYTES, DEFAULT_PERMIT_LIFETIME, NeedsAudit, NeedsPolicy, NeedsSeal,
-    NeedsStorage,
+    Builder, DEFAULT_CACHE_BYTES, DEFAULT_DECISION_LIMIT, DEFAULT_PERMIT_LIFETIME, NeedsAudit,
+    NeedsPolicy, NeedsSeal, NeedsStorage,
 };
 pub use error::{
     Conflict, Denied, Error, Indeterminate, Invalid, NotFound, Tampered, Unavailable, WriteOutcome,

@@ -15,11 +15,12 @@ use strongroom_core::{
 };
 
 use crate::error::{Denied, Error, Unavailable};
-use crate::future::catch_panic;
+use crate::future::{catch_panic, within};
 use crate::room::Inner;
 use crate::vault::{Freshness, LoadedSecret};
 
-/// Leave to do one thing to one target, once, within the permit's life time (60 s by default).
+/// Leave to do one thing to one target, once, within the permit's life time (60 s by default, from
+/// the decision on).
 ///
 /// ```compile_fail
 /// # use strongroom_engine::{Permit, core::Read};
@@ -127,28 +128,42 @@ impl Redeemed<List> {
         let now = self.inner.clock.now();
         let request = AccessRequest::new(asker.principal.clone(), List::NAME, path.clone(), now)
             .with_context(asker.context.clone());
-        let decision = decide(&self.inner, asker, &request, now).await;
+        let (decision, _) = decide(&self.inner, asker, &request, now).await;
         decision.effect() == Effect::Allow
     }
 }
 
-/// Decides a request: the policy engine's word, after what no policy can override.
-async fn decide(inner: &Inner, asker: &Asker, request: &AccessRequest, now: Timestamp) -> Decision {
+/// Decides a request, and says when: the policy engine's word, after what no policy can override.
+async fn decide(
+    inner: &Inner,
+    asker: &Asker,
+    request: &AccessRequest,
+    now: Timestamp,
+) -> (Decision, Monotonic) {
+    let refused = |decision| (decision, inner.clock.elapsed());
     if !asker.principal.is_well_formed() {
-        return Decision::deny().because("the principal's id is not well formed");
+        return refused(Decision::deny().because("the principal's id is not well formed"));
     }
     if asker.principal.expiry().is_some_and(|until| until <= now) {
-        return Decision::deny().because("the principal's authentication has expired");
+        return refused(Decision::deny().because("the principal's authentication has expired"));
     }
-    let decision = match catch_panic(inner.policy.decide(&asker.subject, request)).await {
-        Ok(decision) => decision,
-        Err(_) => return Decision::unavailable("policy failure: the policy engine panicked"),
+    let asked = catch_panic(inner.policy.decide(&asker.subject, request));
+    let (decision, at) = match within(inner.decision_limit, &*inner.clock, asked).await {
+        Ok((Ok(decision), at)) => (decision, at),
+        Ok((Err(_), at)) => {
+            return (Decision::unavailable("policy failure: the policy engine panicked"), at);
+        }
+        Err(_) => {
+            let limit = inner.decision_limit;
+            let why = format!("policy failure: the policy engine took longer than {limit:?}");
+            return refused(Decision::unavailable(why));
+        }
     };
     match decision.obligations().first() {
-        Some(_) if decision.effect() == Effect::Allow => Decision::unavailable(
+        Some(_) if decision.effect() == Effect::Allow => refused(Decision::unavailable(
             "the policy asks for an obligation that this engine does not know",
-        ),
-        _ => decision,
+        )),
+        _ => (decision, at),
     }
 }
 
@@ -156,6 +171,7 @@ async fn decide(inner: &Inner, asker: &Asker, request: &AccessRequest, now: Time
 struct Decided<A: Action> {
     target: A::Target,
     decision: Decision,
+    at: Monotonic,
     loaded: Option<LoadedSecret>,
     record: AuditRecord,
     policy_revision: u64,
@@ -182,7 +198,7 @@ async fn prepare<A: Action>(
         request.secret = secret.facts();
         loaded = Some(secret);
     }
-    let decision = decide(inner, asker, &request, now).await;
+    let (decision, at) = decide(inner, asker, &request, now).await;
     let mut failed = None;
     if decision.effect() != Effect::Allow {
         loaded = None;
@@ -207,7 +223,7 @@ async fn prepare<A: Action>(
         context: request.context,
         loaded: loaded.as_ref().and_then(|loaded| loaded.summary(which)),
     });
-    Ok(Decided { target, decision, loaded, record, policy_revision, failed })
+    Ok(Decided { target, decision, at, loaded, record, policy_revision, failed })
 }
 
 fn grant<A: Action>(
@@ -233,7 +249,7 @@ fn grant<A: Action>(
                     // Only listings ask again, path by path.
                     asker: (A::NAME == List::NAME).then(|| asker.clone()),
                 },
-                expires: inner.clock.elapsed().saturating_add(inner.permit_lifetime),
+                expires: decided.at.saturating_add(inner.permit_lifetime),
                 policy_revision: decided.policy_revision,
             }),
         },

@@ -21,6 +21,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) durability: Durability,
     pub(crate) permit_lifetime: Duration,
+    pub(crate) decision_limit: Duration,
     parts: Parts,
 }
 
@@ -36,12 +37,13 @@ pub(crate) struct Ingredients {
     pub(crate) parts: Parts,
     pub(crate) policy: Arc<dyn PolicyEngine>,
     pub(crate) permit_lifetime: Duration,
+    pub(crate) decision_limit: Duration,
 }
 
 impl Ingredients {
     /// Opens or creates, and settles what dead processes left open.
     pub(crate) async fn open(self, opening: Opening) -> Result<Strongroom, Error> {
-        let Self { parts, policy, permit_lifetime } = self;
+        let Self { parts, policy, permit_lifetime, decision_limit } = self;
         let (vault, dead) = match opening {
             Opening::Existing => crate::vault::open(&parts).await?,
             Opening::New => crate::vault::create(&parts).await?,
@@ -53,6 +55,7 @@ impl Ingredients {
             clock: parts.clock.clone(),
             durability: parts.durability,
             permit_lifetime,
+            decision_limit,
             parts,
         });
         inner.vault.settle_dead_logs(&inner, dead).await?;
@@ -127,6 +130,7 @@ impl Strongroom {
             parts: self.0.parts.clone(),
             policy: self.0.policy.clone(),
             permit_lifetime: self.0.permit_lifetime,
+            decision_limit: self.0.decision_limit,
         })
     }
 
