@@ -5,6 +5,7 @@ use strongroom_core::{Action, ActionName, SecretPath};
 enum Peek {}
 
 impl Action for Peek {
+    //~^ E0277
     const NAME: ActionName = ActionName::Read;
     type Target = SecretPath;
 }

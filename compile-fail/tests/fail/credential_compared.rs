@@ -4,5 +4,5 @@ use strongroom_core::Credential;
 
 fn main() {
     let credential = Credential::new("billing_rw", "s3cr3t");
-    assert!(credential != Credential::new("billing_rw", "guess"));
+    assert!(credential != Credential::new("billing_rw", "guess")); //~ E0369
 }

@@ -3,5 +3,5 @@
 use strongroom_core::Credential;
 
 fn main() {
-    let _read: Result<Credential, _> = serde_json::from_str("{}");
+    let _read: Result<Credential, _> = serde_json::from_str("{}"); //~ E0277
 }

@@ -6,5 +6,5 @@ async fn connect(_password: &str) {}
 
 fn main() {
     let text = SecretText::from("s3cr3t");
-    drop(async move { text.expose(|password| connect(password)).await });
+    drop(async move { text.expose(|password| connect(password)).await }); //~ none
 }

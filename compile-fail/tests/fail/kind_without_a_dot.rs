@@ -3,6 +3,6 @@
 use strongroom_core::KindName;
 
 fn main() {
-    const KIND: KindName = KindName::new("password");
+    const KIND: KindName = KindName::new("password"); //~ E0080
     assert_eq!(KIND.as_str(), "password");
 }

@@ -3,5 +3,5 @@
 use strongroom_core::SecretPath;
 
 fn main() {
-    let _path: SecretPath = "prod/db".into();
+    let _path: SecretPath = "prod/db".into(); //~ E0277
 }

@@ -3,6 +3,6 @@
 use strongroom_core::{SecretPath, path};
 
 fn main() {
-    const DB: SecretPath = path!("prod//db");
+    const DB: SecretPath = path!("prod//db"); //~ E0080
     assert_eq!(DB.as_str(), "prod//db");
 }

@@ -3,5 +3,5 @@
 use strongroom_core::Principal;
 
 fn main() {
-    let _who: Result<Principal, _> = serde_json::from_str("{\"id\":\"user:root\"}");
+    let _who: Result<Principal, _> = serde_json::from_str("{\"id\":\"user:root\"}"); //~ E0277
 }

@@ -3,5 +3,5 @@
 use strongroom_core::Principal;
 
 fn main() {
-    let _who = Principal::system("strongroom");
+    let _who = Principal::system("strongroom"); //~ E0599
 }

@@ -8,9 +8,9 @@ struct StripeKey {
     key: SecretText,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)] //~ E0277
 struct Account {
-    account: SecretText,
+    account: SecretText, //~ E0277
 }
 
 impl SecretKind for StripeKey {

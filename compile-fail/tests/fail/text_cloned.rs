@@ -4,5 +4,5 @@ use strongroom_core::SecretText;
 
 fn main() {
     let text = SecretText::from("s3cr3t");
-    let _copy = text.clone();
+    let _copy = text.clone(); //~ E0599
 }

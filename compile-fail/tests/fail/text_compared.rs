@@ -4,5 +4,5 @@ use strongroom_core::SecretText;
 
 fn main() {
     let text = SecretText::from("s3cr3t");
-    assert!(text != SecretText::from("guess"));
+    assert!(text != SecretText::from("guess")); //~ E0369
 }

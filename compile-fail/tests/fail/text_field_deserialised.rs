@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use strongroom_core::SecretText;
 
-#[derive(Deserialize)]
+#[derive(Deserialize)] //~ E0277
 struct Configuration {
-    password: SecretText,
+    password: SecretText, //~ E0277
 }
 
 fn main() {

@@ -4,5 +4,5 @@ use strongroom_core::SecretText;
 
 fn main() {
     let text = SecretText::from("s3cr3t");
-    let _json = serde_json::to_string(&text);
+    let _json = serde_json::to_string(&text); //~ E0277
 }

@@ -5,5 +5,5 @@ use strongroom_core::SecretValue;
 fn main() {
     fn send(_: impl AsRef<[u8]>) {}
     let value = SecretValue::copied_from(b"s3cr3t");
-    send(value);
+    send(value); //~ E0277
 }

@@ -4,6 +4,6 @@ use strongroom_core::SecretValue;
 
 fn main() {
     let value = SecretValue::copied_from(b"s3cr3t");
-    let same = value == SecretValue::copied_from(b"guess");
+    let same = value == SecretValue::copied_from(b"guess"); //~ E0369
     assert!(!same);
 }

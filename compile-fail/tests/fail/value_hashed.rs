@@ -7,5 +7,5 @@ use strongroom_core::SecretValue;
 fn main() {
     let value = SecretValue::copied_from(b"s3cr3t");
     let mut uses: HashMap<SecretValue, u32> = HashMap::new();
-    uses.insert(value, 1);
+    uses.insert(value, 1); //~ E0599
 }

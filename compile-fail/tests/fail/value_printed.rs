@@ -4,5 +4,5 @@ use strongroom_core::SecretValue;
 
 fn main() {
     let value = SecretValue::copied_from(b"s3cr3t");
-    println!("{value}");
+    println!("{value}"); //~ E0277
 }

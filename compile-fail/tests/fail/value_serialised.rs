@@ -4,5 +4,5 @@ use strongroom_core::SecretValue;
 
 fn main() {
     let value = SecretValue::copied_from(b"s3cr3t");
-    let _json = serde_json::to_string(&value);
+    let _json = serde_json::to_string(&value); //~ E0277
 }

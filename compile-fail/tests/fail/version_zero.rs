@@ -3,5 +3,5 @@
 use strongroom_core::{Version, path};
 
 fn main() {
-    let _secret = path!("prod/db").at(0);
+    let _secret = path!("prod/db").at(0); //~ E0277
 }

@@ -1,0 +1,11 @@
+//! Opening it asks.
+
+use strongroom_core::Read;
+
+use crate::error::Error;
+use crate::permit::{Permit, Redeemed};
+
+pub(crate) fn open(permit: Permit<Read>) -> Result<Redeemed<Read>, Error> {
+    let grant = permit.redeem()?;
+    Ok(grant)
+}

@@ -1,0 +1,30 @@
+//! Somebody decides, if only to refuse.
+
+use strongroom_core::{AccessRequest, Decision, PolicyEngine, Principal, Subject, async_trait};
+use strongroom_engine::Strongroom;
+use strongroom_testkit::{MemorySeal, MemorySink, MemoryStorage};
+
+#[derive(Debug)]
+struct Nobody;
+
+#[async_trait]
+impl PolicyEngine for Nobody {
+    fn revision(&self) -> u64 {
+        0
+    }
+    fn needs_secret(&self, _: &AccessRequest) -> bool {
+        false
+    }
+    fn subject(&self, _: &Principal) -> Subject {
+        Subject::unresolved(0)
+    }
+    async fn decide(&self, _: &Subject, _: &AccessRequest) -> Decision {
+        Decision::deny()
+    }
+}
+
+fn main() {
+    let builder = Strongroom::builder().storage(MemoryStorage::new());
+    let builder = builder.seal(MemorySeal::new());
+    let _builder = builder.policy(Nobody).audit(MemorySink::new());
+}
