@@ -3,12 +3,13 @@
 
 use std::process::{Command, Stdio};
 
-use crate::{Outcome, kill, processes};
+use crate::{Outcome, kill, processes, puts};
 
 /// What a child does with the words after its name.
 type Work = fn(&[String]) -> Outcome;
 
-const CHILDREN: [(&str, Work); 3] = [
+const CHILDREN: [(&str, Work); 4] = [
+    ("child-puts", puts::put_and_close),
     ("child-writes", kill::write),
     ("child-counts", processes::count_up),
     ("child-changes-keys", processes::change_keys),

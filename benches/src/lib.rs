@@ -14,6 +14,7 @@ mod dice;
 mod kill;
 mod needles;
 mod processes;
+mod puts;
 mod room;
 mod tasks;
 mod timing;
@@ -26,12 +27,13 @@ pub use dice::Dice;
 pub use kill::{Kills, kills};
 pub use needles::{Hit, Needles};
 pub use processes::{Counting, count};
+pub use puts::puts;
 pub use room::{KEYS, Room, owner, path, value};
 pub use tasks::in_tasks;
 pub use timing::{Spread, interleave, time};
 
 /// What the programs return: an error ends them with a message.
-pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Whether the command line has this flag.
 #[must_use]

@@ -5,6 +5,7 @@ mod directory;
 mod get;
 mod kill;
 mod processes;
+mod put;
 
 use std::process::ExitCode;
 
@@ -13,9 +14,10 @@ use strongroom_benches::{Outcome, child, has_flag, say};
 /// Measures a bar, in full or quickly.
 type Measure = fn(bool) -> Outcome;
 
-const BARS: [(&str, Measure); 6] = [
+const BARS: [(&str, Measure); 7] = [
     ("get-current", get::current),
     ("get-at-most", get::at_most),
+    ("put", put::put),
     ("decision", decision::at_many_rules),
     ("directory", directory::tells_nothing),
     ("kill", kill::loses_nothing),

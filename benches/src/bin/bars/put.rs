@@ -1,0 +1,173 @@
+//! A durable `put` of 256 B: beside a bare insert, with many tasks at once, and in syncs.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use rusqlite::{Connection, params};
+use strongroom::Durability;
+use strongroom_benches::{Outcome, Room, Spread, bar, interleave, owner, path, puts, time, value};
+
+/// What the storage writes for a secret of 256 B, about: head and key.
+const RECORD_BYTES: usize = 700;
+const KEY_BYTES: usize = 41;
+
+pub(crate) fn put(quick: bool) -> Outcome {
+    let rounds = if quick { 100 } else { 1_000 };
+    beside_a_bare_insert(rounds)?;
+    many_at_once(rounds)?;
+    syncs()
+}
+
+fn beside_a_bare_insert(rounds: usize) -> Outcome {
+    let room = Room::create(Durability::Flushed)?;
+    let session = room.room.session(owner());
+    block_on(session.put(path(0)?, value(0)))?;
+    let bare = bare_table(&room.dir.path().join("bare.db"))?;
+
+    let (mut inserted, mut stored, mut failed) = (0_usize, 0_usize, false);
+    let mut insert = || {
+        inserted += 1;
+        let mut key = inserted.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().to_vec();
+        key.resize(KEY_BYTES, 1);
+        let row = params![key, inserted.to_be_bytes(), vec![7_u8; RECORD_BYTES]];
+        failed |= bare
+            .execute_batch("BEGIN IMMEDIATE")
+            .and_then(|()| bare.prepare_cached(INSERT)?.execute(row))
+            .and_then(|_| bare.execute_batch("COMMIT"))
+            .is_err();
+    };
+    let mut refused = false;
+    let mut put = || {
+        stored += 1;
+        refused |=
+            path(stored).and_then(|path| Ok(block_on(session.put(path, value(stored)))?)).is_err();
+    };
+    let [insert, put] = interleave(rounds, [(1, &mut insert), (1, &mut put)]);
+    if failed || refused {
+        return Err("an insert or a put failed".into());
+    }
+    let ratio = put.median() / insert.median();
+    bar("put", format!("{ratio:.2} x a bare insert; put {put}, insert {insert}"), ratio <= 1.5);
+    Ok(())
+}
+
+const INSERT: &str = "INSERT INTO records (k, r, v) VALUES (?1, ?2, ?3)";
+
+/// A table as the storage has one, with the same pragmas.
+fn bare_table(file: &Path) -> Outcome<Connection> {
+    let connection = Connection::open(file)?;
+    connection.execute_batch(
+        "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         PRAGMA secure_delete = ON; PRAGMA journal_size_limit = 4194304;
+         CREATE TABLE records (k BLOB NOT NULL UNIQUE, r BLOB NOT NULL, v BLOB NOT NULL)",
+    )?;
+    Ok(connection)
+}
+
+const TASKS: usize = 64;
+/// How many puts each of them does a turn.
+const EACH: usize = 8;
+
+/// Rates by turns, so that a slow moment of the disk meets both.
+fn many_at_once(rounds: usize) -> Outcome {
+    let room = Room::create(Durability::Flushed)?;
+    let session = Arc::new(room.room.session(owner()));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    runtime.block_on(session.put(path(0)?, value(0)))?;
+    let (mut alone, mut together) = (Vec::new(), Vec::new());
+    for _ in 0..rounds.div_ceil(50) {
+        let mut done: Outcome = Ok(());
+        let one = time(|| done = runtime.block_on(puts(&session, 0, 4 * EACH)));
+        done?;
+        alone.push(one.as_secs_f64() / to_f64(4 * EACH));
+        let mut done = true;
+        let all = time(|| {
+            done = runtime.block_on(async {
+                let tasks: Vec<_> = (0..TASKS)
+                    .map(|task| {
+                        let session = Arc::clone(&session);
+                        let first = 1_000 + task * EACH;
+                        tokio::spawn(async move { puts(&session, first, EACH).await.is_ok() })
+                    })
+                    .collect();
+                let mut all_done = true;
+                for task in tasks {
+                    all_done &= task.await.unwrap_or(false);
+                }
+                all_done
+            });
+        });
+        if !done {
+            return Err("a put failed".into());
+        }
+        together.push(all.as_secs_f64() / to_f64(EACH * TASKS));
+    }
+    let (alone, together) = (Spread::new(alone), Spread::new(together));
+    let ratio = alone.median() / together.median();
+    let figure = format!("{TASKS} tasks {ratio:.1} x one; a put alone {alone}, of many {together}");
+    bar("put", figure, ratio >= 8.0);
+    Ok(())
+}
+
+fn to_f64(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// The syncs of a child that puts, seen by `strace`, less those of one that puts nothing.
+fn syncs() -> Outcome {
+    let puts = 200;
+    let room = Room::create(Durability::Flushed)?;
+    let dir = room.dir;
+    block_on(room.room.close())?;
+    let before = traced(dir.path(), 0)?;
+    let after = traced(dir.path(), puts)?;
+    let each = |count: fn(&Syncs) -> usize| {
+        to_f64(count(&after).saturating_sub(count(&before))) / to_f64(puts)
+    };
+    let (waited, checkpoints) = (each(|s| s.log + s.wal), each(|s| s.other));
+    let figure = format!(
+        "{waited:.2} syncs a put ({:.2} of the log, {:.2} of the write-ahead file), and \
+         {checkpoints:.2} of checkpoints",
+        each(|s| s.log),
+        each(|s| s.wal)
+    );
+    bar("put", figure, waited <= 2.0);
+    Ok(())
+}
+
+#[derive(Default)]
+struct Syncs {
+    log: usize,
+    wal: usize,
+    other: usize,
+}
+
+fn traced(dir: &Path, puts: usize) -> Outcome<Syncs> {
+    let trace = dir.join("trace");
+    let status = Command::new("strace")
+        .args(["-f", "-y", "-e", "trace=fsync,fdatasync,sync_file_range,msync,sync,syncfs", "-o"])
+        .arg(&trace)
+        .arg(std::env::current_exe()?)
+        .arg("child-puts")
+        .arg(dir)
+        .arg(puts.to_string())
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|error| format!("strace is needed to count syncs: {error}"))?;
+    if !status.success() {
+        return Err(format!("the child that puts ended with {status}").into());
+    }
+    let mut syncs = Syncs::default();
+    let text = std::fs::read_to_string(&trace)?;
+    std::fs::remove_file(&trace)?;
+    for line in text.lines().filter(|line| line.contains("sync") && line.contains('(')) {
+        match line {
+            line if line.contains(".jsonl>") => syncs.log += 1,
+            line if line.contains("-wal>") => syncs.wal += 1,
+            _ => syncs.other += 1,
+        }
+    }
+    Ok(syncs)
+}
