@@ -8,7 +8,9 @@ use strongroom_core::{Entropy, EntropyError, StoreId};
 use zeroize::Zeroizing;
 
 /// The signing key of a store. Wiped on drop.
-pub struct Identity(SigningKey);
+///
+/// Boxed, so that moving it leaves no copy behind that nothing wipes.
+pub struct Identity(Box<SigningKey>);
 
 impl Identity {
     /// A new key.
@@ -24,7 +26,7 @@ impl Identity {
     /// The key of a seed (RFC 8032). The caller's own copy is the caller's to wipe.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(SigningKey::from_bytes(seed))
+        Self(Box::new(SigningKey::from_bytes(seed)))
     }
 
     pub(crate) fn seed(&self) -> &[u8; 32] {

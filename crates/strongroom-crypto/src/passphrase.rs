@@ -160,7 +160,10 @@ impl Passphrase {
 
     fn derive(&self, cost: Argon2Cost, salt: &[u8; SALT]) -> Result<RecordKey, SealError> {
         if let Some(allowed) = self.memory_limit.filter(|&allowed| allowed < cost.mib) {
-            return Err(unavailable(format!("needs {} MiB, allowed {allowed}", cost.mib)));
+            return Err(unavailable(format!(
+                "the passphrase needs {} MiB, allowed {allowed}: raise the limit of this host, or let a host with more memory make the seal anew at a lower cost",
+                cost.mib
+            )));
         }
         let refused = |_| SealError::Parameters { detail: "Argon2id refuses them".into() };
         let params = Params::new(cost.mib * 1024, cost.passes, cost.lanes, Some(32));
@@ -169,7 +172,11 @@ impl Passphrase {
         let mut memory: Vec<Block> = Vec::new();
         let count = params.block_count();
         memory.try_reserve_exact(count).map_err(|source| SealError::Unavailable {
-            detail: format!("{} MiB of memory are not to be had", cost.mib).into(),
+            detail: format!(
+                "the passphrase needs {} MiB, which the system does not give: raise the memory limit of this process, or let a host with more memory make the seal anew at a lower cost",
+                cost.mib
+            )
+            .into(),
             source: Some(Box::new(source)),
         })?;
         memory.resize(count, Block::default());
@@ -189,12 +196,12 @@ impl Passphrase {
     fn hint(&self) -> &'static str {
         // EXPOSE: looked at for its last byte and for bytes outside ASCII.
         self.bytes.expose(|bytes| {
-            if bytes.ends_with(b"\n") || bytes.ends_with(b"\r") {
-                "the passphrase is not the right one; it ends in a line break, and of several only one is cut"
-            } else if !bytes.is_ascii() {
-                "the passphrase is not the right one; it has characters outside ASCII, which may have been typed in another form or encoding"
-            } else {
-                "the passphrase is not the right one"
+            let ends_in_break = bytes.ends_with(b"\n") || bytes.ends_with(b"\r");
+            match (ends_in_break, bytes.is_ascii()) {
+                (true, true) => "the passphrase is not the right one; it ends in a line break, and of several only one is cut",
+                (false, false) => "the passphrase is not the right one; it has characters outside ASCII, which may have been typed in another form or encoding",
+                (true, false) => "the passphrase is not the right one; it ends in a line break, of which only one is cut, and it has characters outside ASCII, which may have been typed in another form or encoding",
+                (false, true) => "the passphrase is not the right one",
             }
         })
     }
