@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 CIPHERS = {1: AESGCM, 2: ChaCha20Poly1305}
+ALL = (bytes(CIPHERS), b"\x01")  # suites and formats
 STATES = {1: "enabled", 2: "disabled", 3: "deleted", 4: "destroyed"}
 
 
@@ -57,9 +58,9 @@ def key_id(key):
     return expand(key, b"strongroom/key-id/v1\0", 8)
 
 
-def open_record(key, record, purpose, store, *parts):
+def open_record(key, record, purpose, store, *parts, accepted=ALL):
     assert len(record) >= 94, "damaged"
-    assert record[0] == 1 and record[1] in CIPHERS, "unknown format"
+    assert record[0] in accepted[1] and record[1] in accepted[0], "unknown format"
     assert record[2:10] == key_id(key), "unknown key"
     context = bytes([purpose]) + store + b"".join(short(part) for part in parts)
     info = b"strongroom/record/v1\0" + record[:34] + sha256(context)
@@ -127,10 +128,13 @@ def open_keyring(record, passphrase):
     assert body.bytes(32) == root
     leaving = [body.bytes(32)] if body.number(1) else []
     names, audit, _identity = body.bytes(32), body.bytes(32), body.bytes(32)
-    body.number(1)
-    body.bytes(body.number(1))
+    write = body.number(1)
+    accepted = tuple(body.bytes(body.number(1)) for _ in range(2))
+    for numbers, known in zip(accepted, ALL):
+        assert list(numbers) == sorted(set(numbers)) and set(numbers) <= set(known), "accepted"
+    assert write in accepted[0] and 1 in accepted[1], "what is written is not accepted"
     body.padding()
-    return store, [root, *leaving], names, audit
+    return store, [root, *leaving], names, audit, accepted
 
 
 def tokens(key, segments):
@@ -145,26 +149,31 @@ def pick(keys, record):
     return next(key for key in keys if key_id(key) == record[2:10])
 
 
-def open_namespace(roots, store, store_names, key, record):
-    reader = Reader(open_record(pick(roots, record), record, 2, store, key))
+def open_namespace(roots, store, store_names, accepted, key, record):
+    opened = open_record(pick(roots, record), record, 2, store, key, accepted=accepted)
+    reader = Reader(opened)
     kind, name = reader.number(1), reader.text()
     assert key == b"\x02" + tokens(store_names, [name]), "a namespace record in another place"
     reader.number(8)
     lineage(reader)
-    reader.bytes(8 * reader.number(1))
+    erasing = [reader.bytes(8) for _ in range(reader.number(1))]
+    assert erasing == sorted(set(erasing)), "ids to erase out of order"
     if kind == 2:
         reader.padding()
         return None
     ident, names = reader.bytes(8), reader.bytes(32)
-    epochs = []
+    epochs, order = [], []
 
     def epoch():
-        reader.bytes(16)
+        order.append(reader.number(8))
+        reader.bytes(8)
         epochs.append(reader.bytes(32))
 
     epoch()
     for _ in range(reader.number(1)):
         epoch()
+    order = [0, *order[1:], order[0]]
+    assert order == sorted(set(order)), "epochs out of order"
     reader.padding()
     return ident, (name, names, epochs)
 
@@ -202,9 +211,10 @@ def metadata(reader):
     return labels
 
 
-def read_head(records, store, namespaces, key, record):
+def read_head(records, store, namespaces, accepted, key, record):
     name, names, epochs = namespaces[key[1:9]]
-    reader = Reader(open_record(pick(epochs, record), record, 1, store, key))
+    opened = open_record(pick(epochs, record), record, 1, store, key, accepted=accepted)
+    reader = Reader(opened)
     kind, path, seq = reader.number(1), reader.text(), reader.number(8)
     segments = path.split("/")
     assert segments[0] == name
@@ -250,7 +260,7 @@ def root_of(leaves):
     return sha256(b"\x01" + root_of(leaves[:split]) + root_of(leaves[split:]))
 
 
-def read_log(path, store, audit):
+def read_log(path, store, audit, accepted):
     leaves, names, first = [], [], None
     token_key = expand(audit, b"strongroom/token/v1\0", 32)
     log = bytes.fromhex(path.stem)
@@ -259,7 +269,8 @@ def read_log(path, store, audit):
         assert json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() == raw
         first = first or line
         if line["t"] == "name":
-            reader = Reader(open_record(audit, bytes.fromhex(line["sealed"]), 6, store, log))
+            sealed = bytes.fromhex(line["sealed"])
+            reader = Reader(open_record(audit, sealed, 6, store, log, accepted=accepted))
             name = reader.text()
             reader.padding()
             token = mac(token_key, bytes([int(line["class"])]) + name.encode())[:16]
@@ -280,19 +291,19 @@ def main():
     passphrase = os.environb[b"ROOM_PASSPHRASE"]
     database = sqlite3.connect(f"file:{directory / 'secrets.db'}?mode=ro", uri=True)
     records = {bytes(k): bytes(v) for k, v in database.execute("SELECT k, v FROM records")}
-    store, roots, store_names, audit = open_keyring(records[b"\x01"], passphrase)
+    store, roots, store_names, audit, accepted = open_keyring(records[b"\x01"], passphrase)
     namespaces = {}
     for key, record in records.items():
         if key[0] == 2:
-            found = open_namespace(roots, store, store_names, key, record)
+            found = open_namespace(roots, store, store_names, accepted, key, record)
             if found:
                 namespaces[found[0]] = found[1]
     for key, record in sorted(records.items()):
         if key[0] == 3:
-            for shown in read_head(records, store, namespaces, key, record):
+            for shown in read_head(records, store, namespaces, accepted, key, record):
                 print(json.dumps(shown))
     for path in sorted((directory / "audit").glob("*.jsonl")):
-        print(json.dumps(read_log(path, store, audit)))
+        print(json.dumps(read_log(path, store, audit, accepted)))
 
 
 if __name__ == "__main__":

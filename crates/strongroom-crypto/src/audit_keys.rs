@@ -5,6 +5,7 @@ use std::fmt;
 use strongroom_core::{Entropy, EntropyError, LogId, StoreId};
 use zeroize::Zeroizing;
 
+use crate::accepted::Accepted;
 use crate::codec::{NotCanonical, Reader, Writer};
 use crate::kdf::Prk;
 use crate::padding::{is_zero, padded_len};
@@ -39,6 +40,11 @@ impl AuditKey {
         Self { key, tokens: Prk::from_bytes(&derived) }
     }
 
+    /// The same key, opening only names of these suites and formats.
+    pub(crate) fn accepting(self, accepted: Accepted) -> Self {
+        Self { key: self.key.accepting(accepted), tokens: self.tokens }
+    }
+
     pub(crate) fn secret(&self) -> &[u8; 32] {
         self.key.prk().secret()
     }
@@ -57,6 +63,7 @@ impl AuditKey {
         &self,
         store: StoreId,
         log: LogId,
+        suite: Suite,
         name: &str,
         entropy: &dyn Entropy,
     ) -> Result<Vec<u8>, EntropyError> {
@@ -67,11 +74,9 @@ impl AuditKey {
         plaintext.resize(padded, 0);
         let parts: &[&[u8]] = &[log.as_bytes()];
         let context = Context { purpose: Purpose::AuditName, store, parts };
-        self.key.encrypt(Suite::Aes256Gcm, &context, &plaintext, entropy).map_err(|error| {
-            match error {
-                RecordError::Entropy(error) => error,
-                error => EntropyError::because(error),
-            }
+        self.key.encrypt(suite, &context, &plaintext, entropy).map_err(|error| match error {
+            RecordError::Entropy(error) => error,
+            error => EntropyError::because(error),
         })
     }
 

@@ -8,6 +8,7 @@ use strongroom_core::{Entropy, EntropyError, SealId, SecretValue, StoreId, Wrapp
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::accepted::{self, Accepted, Format};
 use crate::audit_keys::AuditKey;
 use crate::codec::{NotCanonical, Reader, Writer};
 use crate::identity::{Identity, store_id, verify_signature};
@@ -50,6 +51,16 @@ pub enum KeyringError {
     /// The root key is not the one that encrypts its body.
     #[error("the root key is not this keyring's: a seal was replaced meanwhile")]
     WrongRoot,
+    /// A newer version wrote it: it accepts, or writes, what this build does not know.
+    #[error(
+        "the keyring names {what} {number}, which this build does not know: update this program"
+    )]
+    UnknownAccepted {
+        /// `suite` or `format`.
+        what: &'static str,
+        /// Its number.
+        number: u8,
+    },
     /// The body does not open.
     #[error("the body of the keyring does not open")]
     Body(#[source] RecordError),
@@ -95,9 +106,9 @@ pub struct Keyring {
     pub identity: Identity,
     /// The cipher for new records.
     pub suite: Suite,
-    /// The ciphers that records may have. Stored and checked against `suite`; reading does not
-    /// consult it yet.
-    pub accepted: Vec<Suite>,
+    /// The suites and formats that records may have. The keys of an opened keyring, and those in
+    /// the namespace records that they open, refuse all others.
+    pub accepted: Accepted,
 }
 
 impl Keyring {
@@ -122,7 +133,7 @@ impl Keyring {
             audit: AuditKey::generate(entropy)?,
             identity,
             suite,
-            accepted: vec![Suite::Aes256Gcm, Suite::ChaCha20Poly1305],
+            accepted: Accepted::ALL,
         })
     }
 
@@ -146,7 +157,9 @@ impl Keyring {
         // What could not be opened again is not written.
         if self.seals.len() > MAX_SEALS
             || self.generation == 0
-            || !self.accepted.contains(&self.suite)
+            || self.store != store_id(&self.identity.public_key())
+            || !writes_what_it_accepts(self.accepted, self.suite)
+            || repeats_a_seal(&self.seals)
         {
             return Err(NotCanonical.into());
         }
@@ -197,10 +210,7 @@ impl Keyring {
         body.bytes(self.audit.secret());
         body.bytes(self.identity.seed());
         body.u8(self.suite.number());
-        body.u8(u8::try_from(self.accepted.len()).map_err(|_| NotCanonical)?);
-        for suite in &self.accepted {
-            body.u8(suite.number());
-        }
+        self.accepted.encode(&mut body)?;
         let padded = padded_len(body.len());
         let mut body = body.finish();
         // INVARIANT: the body is shorter than the buffer's first size, so this moves nothing.
@@ -258,6 +268,9 @@ impl SealedKeyring {
         let seals = (0..count)
             .map(|_| seal_entry(&mut reader))
             .collect::<Result<Vec<_>, NotCanonical>>()?;
+        if repeats_a_seal(&seals) {
+            return Err(NotCanonical.into());
+        }
         let clear = message.len() - reader.rest().len();
         let clear = digest(message.get(..clear).unwrap_or_default());
         let length = usize::try_from(reader.u32()?).map_err(|_| NotCanonical)?;
@@ -317,14 +330,15 @@ impl SealedKeyring {
         let store_names = NameKey::from_bytes(key_bytes(&mut reader)?);
         let audit = AuditKey::from_bytes(key_bytes(&mut reader)?);
         let identity = Identity::from_seed(key_bytes(&mut reader)?);
-        let suite = |reader: &mut Reader<'_>| Suite::from_number(reader.u8()?).ok_or(NotCanonical);
-        let write = suite(&mut reader)?;
-        let accepted = (0..reader.u8()?)
-            .map(|_| suite(&mut reader))
-            .collect::<Result<Vec<_>, NotCanonical>>()?;
+        let suite = accepted::suite(reader.u8()?)?;
+        let accepted = Accepted::decode(&mut reader)?;
+        // The body was decrypted before the lists in it were known: now they bind it too.
+        let root = root.accepting(accepted);
+        root.refuse_foreign(&self.body).map_err(KeyringError::Body)?;
         let encoded = body.len() - reader.rest().len();
         if identity.public_key() != self.public_key
-            || !accepted.contains(&write)
+            || !writes_what_it_accepts(accepted, suite)
+            || self.body.get(1) != Some(&suite.number())
             || padded_len(encoded) != body.len()
             || !is_zero(reader.rest())
         {
@@ -336,14 +350,30 @@ impl SealedKeyring {
             seals: self.seals.clone(),
             lineage,
             root,
-            leaving_root,
+            leaving_root: leaving_root.map(|root| root.accepting(accepted)),
             store_names,
-            audit,
+            audit: audit.accepting(accepted),
             identity,
-            suite: write,
+            suite,
             accepted,
         })
     }
+}
+
+/// What a store writes, it must be able to read again.
+fn writes_what_it_accepts(accepted: Accepted, suite: Suite) -> bool {
+    accepted.suite(suite) && accepted.format(Format::V1)
+}
+
+fn repeats_a_seal(seals: &[SealEntry]) -> bool {
+    let mut rest = seals;
+    while let Some((first, others)) = rest.split_first() {
+        if others.iter().any(|other| other.id == first.id) {
+            return true;
+        }
+        rest = others;
+    }
+    false
 }
 
 fn seal_entry(reader: &mut Reader<'_>) -> Result<SealEntry, NotCanonical> {

@@ -38,6 +38,7 @@
 //! # Ok::<(), RecordError>(())
 //! ```
 
+mod accepted;
 mod aead;
 mod audit_keys;
 mod codec;
@@ -53,6 +54,7 @@ mod passphrase;
 mod record;
 mod value;
 
+pub use accepted::{Accepted, Format};
 pub use audit_keys::AuditKey;
 pub use codec::NotCanonical;
 pub use head::{

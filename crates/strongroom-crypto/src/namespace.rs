@@ -1,8 +1,11 @@
 //! Namespace records: the keys of one namespace, encrypted under the root key.
 
+use std::collections::BTreeSet;
+
 use strongroom_core::{Entropy, Key, Namespace, StoreId, Timestamp};
 use zeroize::Zeroizing;
 
+use crate::accepted::Accepted;
 use crate::codec::{NotCanonical, Reader, Writer};
 use crate::lineage::Lineage;
 use crate::names::{NameKey, NamespaceId};
@@ -44,12 +47,12 @@ pub enum NamespaceState {
         /// Epochs that no new head uses, oldest first.
         leaving: Vec<Epoch>,
         /// Earlier namespaces of the name whose records are still to be erased.
-        erasing: Vec<NamespaceId>,
+        erasing: BTreeSet<NamespaceId>,
     },
     /// It was destroyed, and its keys with it.
     Destroyed {
         /// The namespaces whose records are still to be erased.
-        erasing: Vec<NamespaceId>,
+        erasing: BTreeSet<NamespaceId>,
     },
 }
 
@@ -94,10 +97,16 @@ impl NamespaceRecord {
     ) -> Result<Self, RecordError> {
         let parts: &[&[u8]] = &[key.as_bytes()];
         let context = Context { purpose: Purpose::Namespace, store, parts };
-        Ok(Self::decode(&root.decrypt(&context, record)?)?)
+        Ok(Self::decode_accepting(&root.decrypt(&context, record)?, root.accepted())?)
     }
 
-    fn encode(&self) -> Result<Zeroizing<Vec<u8>>, NotCanonical> {
+    /// Encodes and pads, as it is before it is encrypted.
+    ///
+    /// # Errors
+    /// Where a list is too long or out of order, or a number is zero: what [`Self::decode`] would
+    /// refuse is not written.
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, NotCanonical> {
+        self.check()?;
         let mut writer = Writer::with_capacity(1024);
         writer.u8(match self.state {
             NamespaceState::Live { .. } => LIVE,
@@ -137,21 +146,31 @@ impl NamespaceRecord {
     /// # Errors
     /// Where it is not exactly what this format writes.
     pub fn decode(plaintext: &[u8]) -> Result<Self, NotCanonical> {
+        Self::decode_accepting(plaintext, Accepted::ALL)
+    }
+
+    /// The epoch keys accept what the root key does, which is what the keyring says.
+    fn decode_accepting(plaintext: &[u8], accepted: Accepted) -> Result<Self, NotCanonical> {
         let mut reader = Reader::new(plaintext);
         let kind = reader.u8()?;
         let name = Namespace::try_from(reader.text()?).map_err(|_| NotCanonical)?;
         let generation = reader.u64()?;
         let lineage = Lineage::decode(&mut reader)?;
-        let erasing = (0..bounded(reader.u8()?, MAX_ERASING)?)
-            .map(|_| reader.array().map(NamespaceId::from_bytes))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut erasing = BTreeSet::new();
+        for _ in 0..bounded(reader.u8()?, MAX_ERASING)? {
+            let id = NamespaceId::from_bytes(reader.array()?);
+            if erasing.last().is_some_and(|last| *last >= id) {
+                return Err(NotCanonical);
+            }
+            erasing.insert(id);
+        }
         let state = match kind {
             LIVE => {
                 let id = NamespaceId::from_bytes(reader.array()?);
                 let names = NameKey::from_bytes(key_bytes(&mut reader)?);
-                let active = decode_epoch(&mut reader)?;
+                let active = decode_epoch(&mut reader, accepted)?;
                 let leaving = (0..bounded(reader.u8()?, MAX_LEAVING_EPOCHS)?)
-                    .map(|_| decode_epoch(&mut reader))
+                    .map(|_| decode_epoch(&mut reader, accepted))
                     .collect::<Result<Vec<_>, _>>()?;
                 NamespaceState::Live { id, names, active, leaving, erasing }
             }
@@ -159,10 +178,29 @@ impl NamespaceRecord {
             _ => return Err(NotCanonical),
         };
         let encoded = plaintext.len() - reader.rest().len();
-        if generation == 0 || padded_len(encoded) != plaintext.len() || !is_zero(reader.rest()) {
+        if padded_len(encoded) != plaintext.len() || !is_zero(reader.rest()) {
             return Err(NotCanonical);
         }
-        Ok(Self { name, generation, lineage, state })
+        let record = Self { name, generation, lineage, state };
+        record.check()?;
+        Ok(record)
+    }
+
+    /// What reader and writer demand alike: numbers from 1, epochs in ascending order with the
+    /// active one last, and a living namespace that is not to be erased.
+    fn check(&self) -> Result<(), NotCanonical> {
+        let sound = match &self.state {
+            NamespaceState::Live { id, active, leaving, erasing, .. } => {
+                let mut last = 0;
+                leaving.iter().chain([active]).all(|epoch| {
+                    let ascends = epoch.number > last;
+                    last = epoch.number;
+                    ascends
+                }) && !erasing.contains(id)
+            }
+            NamespaceState::Destroyed { .. } => true,
+        };
+        if sound && self.generation > 0 { Ok(()) } else { Err(NotCanonical) }
     }
 }
 
@@ -184,10 +222,10 @@ fn encode_epoch(epoch: &Epoch, writer: &mut Writer) {
     writer.bytes(epoch.key.prk().secret());
 }
 
-fn decode_epoch(reader: &mut Reader<'_>) -> Result<Epoch, NotCanonical> {
+fn decode_epoch(reader: &mut Reader<'_>, accepted: Accepted) -> Result<Epoch, NotCanonical> {
     Ok(Epoch {
         number: reader.u64()?,
         since: Timestamp::from_millis(reader.u64()?).map_err(|_| NotCanonical)?,
-        key: RecordKey::from_bytes(key_bytes(reader)?),
+        key: RecordKey::from_bytes(key_bytes(reader)?).accepting(accepted),
     })
 }

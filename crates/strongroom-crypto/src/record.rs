@@ -16,6 +16,7 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::accepted::{Accepted, Format};
 use crate::aead;
 use crate::codec::NotCanonical;
 use crate::kdf::Prk;
@@ -23,7 +24,6 @@ use crate::kdf::Prk;
 /// How much longer a record is than its plaintext, in bytes.
 pub const RECORD_OVERHEAD: usize = HEADER + NONCE + COMMITMENT + aead::TAG;
 
-const FORMAT: u8 = 1;
 /// Format, suite, key id and salt: what the derived key depends on.
 const HEADER: usize = 34;
 const SALT: usize = 24;
@@ -155,9 +155,9 @@ impl Context<'_> {
 #[non_exhaustive]
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// The first two bytes are no format and suite that this build knows.
+    /// The first two bytes are no format and suite that this build knows and the keyring accepts.
     #[error(
-        "the record is in an unknown format (first byte {first}, suite {suite}): use a newer strongroom, or restore the record"
+        "the record is in a format that this build does not know or the store does not accept (first byte {first}, suite {suite}): use a newer strongroom, or restore the record"
     )]
     UnknownFormat {
         /// The first byte; this build writes 1.
@@ -193,6 +193,7 @@ pub enum RecordError {
 pub struct RecordKey {
     prk: Prk,
     id: KeyId,
+    accepted: Accepted,
 }
 
 impl RecordKey {
@@ -213,7 +214,22 @@ impl RecordKey {
     pub(crate) fn from_prk(prk: Prk) -> Self {
         let mut id = [0; 8];
         prk.expand(&[KEY_ID_LABEL], &mut id);
-        Self { prk, id: KeyId(id) }
+        Self { prk, id: KeyId(id), accepted: Accepted::ALL }
+    }
+
+    /// The same key, opening only records of these suites and formats. A key that was made here
+    /// accepts all that this build knows; the keys in a keyring, and in the namespace records that
+    /// they open, accept what the keyring does.
+    #[must_use]
+    pub fn accepting(mut self, accepted: Accepted) -> Self {
+        self.accepted = accepted;
+        self
+    }
+
+    /// Which suites and formats it opens.
+    #[must_use]
+    pub fn accepted(&self) -> Accepted {
+        self.accepted
     }
 
     /// The key's id, which stands in each record that it encrypts.
@@ -241,7 +257,7 @@ impl RecordKey {
         entropy.fill(&mut salt_and_nonce)?;
 
         let mut record = Vec::with_capacity(RECORD_OVERHEAD + plaintext.len());
-        record.extend_from_slice(&[FORMAT, suite.number()]);
+        record.extend_from_slice(&[Format::V1.number(), suite.number()]);
         record.extend_from_slice(&self.id.0);
         record.extend_from_slice(&salt_and_nonce);
         let header = record.first_chunk().ok_or(RecordError::Damaged)?;
@@ -293,6 +309,7 @@ impl RecordKey {
         context: &Context<'_>,
         parts: &Parts<'_>,
     ) -> Result<aead::Cipher, RecordError> {
+        self.accepts(parts)?;
         if parts.key_id != self.id {
             return Err(RecordError::UnknownKey(parts.key_id));
         }
@@ -301,6 +318,19 @@ impl RecordKey {
             return Err(RecordError::NotYours);
         }
         Ok(aead::Cipher::new(parts.suite, derived.key()?))
+    }
+
+    /// Whether the record is in a format and suite that this key opens.
+    pub(crate) fn refuse_foreign(&self, record: &[u8]) -> Result<(), RecordError> {
+        self.accepts(&Parts::split(record)?)
+    }
+
+    fn accepts(&self, parts: &Parts<'_>) -> Result<(), RecordError> {
+        if self.accepted.suite(parts.suite) && self.accepted.format(parts.format) {
+            return Ok(());
+        }
+        let (first, suite) = (parts.format.number(), parts.suite.number());
+        Err(RecordError::UnknownFormat { first, suite })
     }
 }
 
@@ -369,6 +399,7 @@ impl Derived {
 /// The fields of a record.
 struct Parts<'a> {
     header: &'a [u8; HEADER],
+    format: Format,
     suite: Suite,
     key_id: KeyId,
     nonce: &'a [u8; NONCE],
@@ -384,12 +415,12 @@ impl<'a> Parts<'a> {
         let (commitment, rest) = rest.split_first_chunk().ok_or(RecordError::Damaged)?;
         let (ciphertext, tag) = rest.split_last_chunk().ok_or(RecordError::Damaged)?;
         let &[first, suite, a, b, c, d, e, f, g, h, ..] = header;
-        let suite = match (first, Suite::from_number(suite)) {
-            (FORMAT, Some(suite)) => suite,
-            _ => return Err(RecordError::UnknownFormat { first, suite }),
+        let (Some(format), Some(suite)) = (Format::from_number(first), Suite::from_number(suite))
+        else {
+            return Err(RecordError::UnknownFormat { first, suite });
         };
         let key_id = KeyId([a, b, c, d, e, f, g, h]);
-        Ok(Self { header, suite, key_id, nonce, commitment, ciphertext, tag })
+        Ok(Self { header, format, suite, key_id, nonce, commitment, ciphertext, tag })
     }
 }
 

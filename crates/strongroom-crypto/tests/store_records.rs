@@ -8,9 +8,10 @@ use strongroom_core::{
     StoreId, Timestamp, WrappedKey, WriteId,
 };
 use strongroom_crypto::{
-    Argon2Cost, AuditKey, Context, DataKey, Epoch, HeadRef, Keyring, KeyringError, Lineage,
-    NameKey, NamespaceId, NamespaceRecord, NamespaceState, Passphrase, Purpose, RecordError,
-    RecordKey, SealEntry, SealedKeyring, Suite, decrypt_value, digest, encrypt_value, padded_len,
+    Accepted, Argon2Cost, AuditKey, Context, DataKey, Epoch, Format, HeadRef, Keyring,
+    KeyringError, Lineage, NameKey, NamespaceId, NamespaceRecord, NamespaceState, Passphrase,
+    Purpose, RecordError, RecordKey, SealEntry, SealedKeyring, Suite, decrypt_value, digest,
+    encrypt_value, padded_len,
 };
 
 /// Different bytes at each call, the same in each run.
@@ -160,7 +161,7 @@ fn an_edited_keyring_with_a_right_checksum_is_refused_by_its_signature() {
 fn a_keyring_that_could_not_be_opened_again_is_not_written() {
     let entropy = Counting::default();
     let mut refused = keyring(&entropy);
-    refused.accepted = vec![Suite::ChaCha20Poly1305];
+    refused.accepted = Accepted::new(&[Suite::ChaCha20Poly1305], &Format::ALL);
     assert!(matches!(refused.encode(&entropy), Err(KeyringError::Content(_))));
     let mut refused = keyring(&entropy);
     refused.generation = 0;
@@ -199,7 +200,7 @@ fn a_namespace_record_is_bound_to_its_key_and_its_root() {
             names: NameKey::generate(&entropy).unwrap(),
             active: epoch(2),
             leaving: vec![epoch(1)],
-            erasing: vec![NamespaceId::from_bytes([6; 8])],
+            erasing: [NamespaceId::from_bytes([6; 8])].into(),
         },
     };
     let bytes = record.encrypt(&root, Suite::ChaCha20Poly1305, store, &key, &entropy).unwrap();
@@ -217,8 +218,9 @@ fn names_in_the_log_are_padded_and_bound_to_it() {
     let entropy = Counting::default();
     let (key, store) = (AuditKey::generate(&entropy).unwrap(), StoreId::from_bytes([3; 16]));
     let (log, other) = (LogId::from_bytes([1; 8]), LogId::from_bytes([2; 8]));
-    let short = key.encrypt_name(store, log, "a", &entropy).unwrap();
-    let long = key.encrypt_name(store, log, "prod/billing/database", &entropy).unwrap();
+    let short = key.encrypt_name(store, log, Suite::Aes256Gcm, "a", &entropy).unwrap();
+    let long =
+        key.encrypt_name(store, log, Suite::Aes256Gcm, "prod/billing/database", &entropy).unwrap();
     assert_eq!(short.len(), long.len());
     assert_eq!(key.decrypt_name(store, log, &long).unwrap(), "prod/billing/database");
     assert!(key.decrypt_name(store, other, &long).is_err());

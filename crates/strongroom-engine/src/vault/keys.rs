@@ -105,7 +105,7 @@ impl StoreIdentity for Identity {
 
     fn encrypt_name(&self, log: LogId, name: &str) -> Result<Vec<u8>, EntropyError> {
         let keys = self.slot.get().map_err(|_| EntropyError::because("the store is sealed"))?;
-        keys.keyring.audit.encrypt_name(self.store, log, name, &*self.entropy)
+        keys.keyring.audit.encrypt_name(self.store, log, keys.keyring.suite, name, &*self.entropy)
     }
 
     fn decrypt_name(&self, log: LogId, sealed: &[u8]) -> Result<String, AuditError> {

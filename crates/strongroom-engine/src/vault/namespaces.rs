@@ -1,5 +1,6 @@
 //! Namespace records: found, created, destroyed, given new epochs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use strongroom_core::{
@@ -75,7 +76,7 @@ impl Vault {
                 // What is still to be erased of an earlier namespace of that name stays known.
                 let erasing = match gone {
                     Some(NamespaceState::Destroyed { erasing }) => erasing,
-                    _ => Vec::new(),
+                    _ => BTreeSet::new(),
                 };
                 Ok(NamespaceState::Live {
                     id: NamespaceId::from_bytes(self.random()?),
@@ -100,7 +101,7 @@ impl Vault {
     ) -> Result<(), Error> {
         self.change_namespace(grant.receipt(), grant.target(), &mut |state, _| match state {
             Some(NamespaceState::Live { id, mut erasing, .. }) => {
-                erasing.push(id);
+                erasing.insert(id);
                 Ok(NamespaceState::Destroyed { erasing })
             }
             _ => Err(NotFound::Namespace.into()),

@@ -4,6 +4,7 @@
 //! that has passed its seq without it says `lost`. A head that is still behind proves nothing,
 //! since the write may be on its way: a swap of the head onto itself takes the place.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use strongroom_core::{
@@ -137,7 +138,7 @@ impl Vault {
                 return Ok(lost_or_unknown(intent.seq, generation));
             }
             self.change_namespace(grant.receipt(), name, &mut |state, _| {
-                Ok(state.unwrap_or(NamespaceState::Destroyed { erasing: Vec::new() }))
+                Ok(state.unwrap_or(NamespaceState::Destroyed { erasing: BTreeSet::new() }))
             })
             .await?;
         }
