@@ -2,9 +2,11 @@
 """Reads a whole store directory, from FORMAT.md alone: a second implementation of the format.
 
 usage: ROOM_PASSPHRASE=... strongroom_reader.py DIRECTORY
+       strongroom_reader.py --vectors FILE
 
-Prints one JSON object a line: every version of every secret, then every audit log. Needs Python 3
-and the package `cryptography`. It fails where anything does not open or is not in order.
+Prints one JSON object a line: every version of every secret, then every audit log. With --vectors
+it checks known answers instead, and prints `CASES n`. Needs Python 3 and the package
+`cryptography`. It fails where anything does not open or is not in order.
 """
 
 import hashlib
@@ -107,19 +109,14 @@ def open_keyring(record, passphrase):
     assert reader.bytes(8) == b"strngrm\0" and reader.number(1) == 1
     store, public = reader.bytes(16), reader.bytes(32)
     Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    assert sha256(b"strongroom/store-id/v1\0" + public)[:16] == store, "store id"
+    assert store_id(public) == store, "store id"
     reader.number(8)
     root = None
     for _ in range(reader.number(1)):
         seal, kind, parameters, wrapped = reader.bytes(8), reader.short(), reader.short(), reader.short()
         if kind != b"passphrase":
             continue
-        version, mib, passes, lanes, salt = struct.unpack(">BIII16s", parameters)
-        assert version == 1 and 19 <= mib <= 1024
-        derived = Argon2id(
-            salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=mib * 1024
-        ).derive(passphrase)
-        root = open_record(derived, wrapped, 4, store, seal, kind, parameters)
+        root = open_passphrase(passphrase, store, seal, kind, parameters, wrapped)
     assert root is not None, "no passphrase seal"
     clear = sha256(message[: reader.at])
     body = Reader(open_record(root, reader.bytes(reader.number(4)), 3, store, clear))
@@ -135,6 +132,20 @@ def open_keyring(record, passphrase):
     assert write in accepted[0] and 1 in accepted[1], "what is written is not accepted"
     body.padding()
     return store, [root, *leaving], names, audit, accepted
+
+
+def open_passphrase(passphrase, store, seal, kind, parameters, wrapped):
+    version, mib, passes, lanes, salt = struct.unpack(">BIII16s", parameters)
+    assert version == 1 and 19 <= mib <= 1024
+    assert 2 <= passes <= 16 and 1 <= lanes <= 8
+    derived = Argon2id(
+        salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=mib * 1024
+    ).derive(passphrase)
+    return open_record(derived, wrapped, 4, store, seal, kind, parameters)
+
+
+def store_id(public):
+    return sha256(b"strongroom/store-id/v1\0" + public)[:16]
 
 
 def tokens(key, segments):
@@ -187,12 +198,16 @@ def slot(reader):
     return suite, key, nonce, length, place
 
 
+def blob_prefix(head_key):
+    depth = (len(head_key) - 9) // 16
+    return b"\x04" + head_key[1:9] + bytes([depth]) + head_key[9:]
+
+
 def open_value(records, head_key, slot):
     suite, key, nonce, length, place = slot
     if isinstance(place, tuple):
         seq, random, parts = place
-        depth = (len(head_key) - 9) // 16
-        blob = b"\x04" + head_key[1:9] + bytes([depth]) + head_key[9:] + seq + random
+        blob = blob_prefix(head_key) + seq + random
         place = b"".join(records[blob + bytes([part])] for part in range(parts))
     plain = CIPHERS[suite](key).decrypt(nonce, place, None)
     assert len(plain) == padded_len(length) and not any(plain[length:])
@@ -286,7 +301,123 @@ def read_log(path, store, audit, accepted):
     return {"log": path.stem, "lines": len(leaves), "root": root_of(leaves).hex(), "names": names}
 
 
+class Vector(dict):
+    """A vector whose bytes are asked for by name."""
+
+    def hex(self, name):
+        return bytes.fromhex(self[name])
+
+
+def storage_key(v):
+    if v["kind"] == "keyring":
+        return b"\x01"
+    if v["kind"] == "namespace":
+        return b"\x02" + tokens(v.hex("name_key"), [v["namespace"]])
+    if v["kind"] == "log registry":
+        return b"\x05" + v.hex("log_id")
+    segments = v["path"].split("/")[1:]
+    head = b"\x03" + v.hex("namespace_id") + tokens(v.hex("name_key"), segments)
+    if v["kind"] == "head":
+        return head
+    return blob_prefix(head) + struct.pack(">Q", v["seq"]) + v.hex("random") + bytes([v["part"]])
+
+
+def check_record(v):
+    record, parts = v.hex("record"), [bytes.fromhex(part) for part in v["parts"]]
+    assert record[1] == v["suite"]
+    assert "sha256" not in v or sha256(record).hex() == v["sha256"]
+    opened = open_record(v.hex("key"), record, v["purpose"], v.hex("store_id"), *parts)
+    assert opened == v.hex("plaintext")
+
+
+def check_value(v):
+    value = v.hex("value")
+    slot = v["suite"], v.hex("key"), v.hex("nonce"), len(value), v.hex("ciphertext")
+    assert open_value({}, b"", slot) == value
+
+
+def check_seal(v):
+    bound = v.hex("store_id"), v.hex("seal_id"), v["kind"].encode(), v.hex("parameters")
+    opened = open_passphrase(v["passphrase"].encode(), *bound, v.hex("wrapped"))
+    assert opened == v.hex("root_key")
+
+
+def check_keyring(v):
+    store, roots, names, audit, accepted = open_keyring(v.hex("record"), v["passphrase"].encode())
+    leaving = [v.hex("leaving_root_key")] if v["leaving_root_key"] else []
+    assert (store, roots) == (v.hex("store_id"), [v.hex("root_key"), *leaving])
+    assert (names, audit) == (v.hex("store_name_key"), v.hex("audit_key"))
+    assert accepted == (bytes(v["suites"]), bytes(v["formats"]))
+
+
+def check_namespace(v):
+    roots, key, record = [v.hex("root_key")], v.hex("storage_key"), v.hex("record")
+    assert open_record(roots[0], record, 2, v.hex("store_id"), key) == v.hex("plaintext")
+    found = open_namespace(roots, v.hex("store_id"), v.hex("store_name_key"), ALL, key, record)
+    assert (found is not None) == v["live"]
+    if found:
+        ident, (name, _names, epochs) = found
+        assert (ident, name) == (v.hex("namespace_id"), v["name"])
+        assert epochs == [bytes.fromhex(key) for key in v["epoch_keys"]]
+
+
+def check_head(v):
+    key, epoch = v.hex("storage_key"), v.hex("epoch_key")
+    assert open_record(epoch, v.hex("record"), 1, v.hex("store_id"), key) == v.hex("plaintext")
+    namespaces = {key[1:9]: (v["namespace"], v.hex("name_key"), [epoch])}
+    blobs = {bytes.fromhex(key): bytes.fromhex(part) for key, part in v["blobs"].items()}
+    values = []
+    for shown in read_head(blobs, v.hex("store_id"), namespaces, ALL, key, v.hex("record")):
+        assert (shown["path"], shown["seq"]) == (v["path"], v["seq"])
+        assert shown.get("purged", False) == v["purged"]
+        values.append(shown.get("value"))
+    assert values == v["values"]
+
+
+def check_name(v):
+    audit, log, text = v.hex("audit_key"), v.hex("log_id"), v["text"].encode()
+    key = expand(audit, b"strongroom/token/v1\0", 32)
+    assert mac(key, bytes([v["class"]]) + text)[:16] == v.hex("token")
+    opened = open_record(audit, v.hex("sealed"), 6, v.hex("store_id"), log)
+    assert opened == short(text).ljust(padded_len(len(text) + 2), b"\0")
+
+
+def holds(claim):
+    assert claim
+
+
+CHECKS = {
+    "key_ids": lambda v: holds(key_id(v.hex("key")) == v.hex("key_id")),
+    "store_ids": lambda v: holds(store_id(v.hex("verification_key")) == v.hex("store_id")),
+    "storage_keys": lambda v: holds(storage_key(v) == v.hex("key")),
+    "records": check_record,
+    "padding": lambda v: holds(padded_len(v[0]) == v[1]),
+    "values": check_value,
+    "passphrase_seals": check_seal,
+    "keyrings": check_keyring,
+    "namespaces": check_namespace,
+    "heads": check_head,
+    "audit_names": check_name,
+}
+
+
+def check_vectors(path):
+    vectors, cases = json.loads(pathlib.Path(path).read_text()), 0
+    vectors.pop("about", None)
+    for part, list_of_them in vectors.items():
+        assert list_of_them, part
+        for at, vector in enumerate(list_of_them):
+            try:
+                CHECKS[part](Vector(vector) if isinstance(vector, dict) else vector)
+            except Exception as error:
+                raise AssertionError(f"{part}[{at}]") from error
+            cases += 1
+    print(f"CASES {cases}")
+
+
 def main():
+    if sys.argv[1] == "--vectors":
+        return check_vectors(sys.argv[2])
     directory = pathlib.Path(sys.argv[1])
     passphrase = os.environb[b"ROOM_PASSPHRASE"]
     database = sqlite3.connect(f"file:{directory / 'secrets.db'}?mode=ro", uri=True)

@@ -3,7 +3,7 @@
 //!
 //! `STRONGROOM_WRITE_VECTORS=1 cargo test -p strongroom-crypto --test vectors` writes the file
 //! anew. A format that is frozen never needs that: vectors are added, none is changed.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -98,7 +98,8 @@ fn records() -> Value {
     let head: &[&[u8]] = &[place.as_bytes()];
     let seal: &[&[u8]] = &[&[0x90; 8], b"passphrase", b"parameters"];
     let one: &[&[u8]] = &[&[0x91; 8]];
-    let cases: [(Suite, Purpose, u8, &[&[u8]], &[u8]); 8] = [
+    type Case<'a> = (Suite, Purpose, u8, &'a [&'a [u8]], &'a [u8]);
+    let cases: [Case<'_>; 8] = [
         (Suite::Aes256Gcm, Purpose::Head, 1, head, b"strongroom"),
         (Suite::ChaCha20Poly1305, Purpose::Head, 1, head, b"strongroom"),
         (Suite::Aes256Gcm, Purpose::Head, 1, head, b""),
@@ -240,13 +241,39 @@ fn slot(place: Place<Vec<u8>>, length: u32) -> ValueSlot<DataKey, Vec<u8>> {
     ValueSlot { suite: Suite::Aes256Gcm, key, nonce: from(0x30), length, place }
 }
 
+const RANDOM: [[u8; 16]; 2] = [[1; 16], [2; 16]];
+
+/// Identifiers and a value that are too long for a head.
+fn large() -> [SecretValue; 2] {
+    let identifiers = format!(r#"{{"endpoint":"{}"}}"#, "a".repeat(300));
+    [SecretValue::copied_from(identifiers.as_bytes()), SecretValue::new(vec![7; 2000])]
+}
+
+/// Both as blobs of two parts each, by storage key.
+fn blobs() -> Value {
+    let mut blobs = serde_json::Map::new();
+    for (random, value) in RANDOM.iter().zip(large()) {
+        let key = DataKey::from_bytes(&from(0xc0));
+        let made = encrypt_value(&key, &from(0x30), Suite::Aes256Gcm, &value).unwrap();
+        let (first, second) = made.split_at(200);
+        for (part, bytes) in [(0, first), (1, second)] {
+            let place = blob_key(&place(), 4, random, part).unwrap();
+            blobs.insert(hex(place.as_bytes()), json!(hex(bytes)));
+        }
+    }
+    blobs.into()
+}
+
 fn live() -> LiveHead {
     let at = Timestamp::from_millis(1_700_000_000_000).unwrap();
     let version = |number| Version::new(number).unwrap();
     let key = DataKey::from_bytes(&from(0xc0));
     let value = SecretValue::copied_from(b"s3cr3t");
     let inline = encrypt_value(&key, &from(0x30), Suite::Aes256Gcm, &value).unwrap();
-    let blob = |random| Place::Blob(BlobRef { seq: 4, random, parts: 2 });
+    let blob = |at: usize| {
+        let place = Place::Blob(BlobRef { seq: 4, random: RANDOM[at], parts: 2 });
+        slot(place, u32::try_from(large()[at].len()).unwrap())
+    };
     let entry = |number, state| VersionEntry {
         version: version(number),
         state,
@@ -269,8 +296,8 @@ fn live() -> LiveHead {
             entry(1, VersionState::Destroyed),
             VersionEntry {
                 holds: vec![HoldEntry { id: "lease".to_owned(), until: at }],
-                identifiers: Some(Identifiers::Blob(slot(blob([1; 16]), 300))),
-                value: Some(slot(blob([2; 16]), 100_000)),
+                identifiers: Some(Identifiers::Blob(blob(0))),
+                value: Some(blob(1)),
                 ..entry(2, VersionState::Disabled)
             },
             VersionEntry {
@@ -302,7 +329,13 @@ fn heads() -> Value {
             let parts: &[&[u8]] = &[place.as_bytes()];
             let context = Context { purpose: Purpose::Head, store: store(), parts };
             let record = key.encrypt(Suite::Aes256Gcm, &context, &plaintext, &Fixed).unwrap();
-            json!({"epoch_key": hex(&from::<32>(0)), "store_id": hex(store().as_bytes()),
+            let values = if purged {
+                json!([null])
+            } else {
+                json!([null, hex(&[7; 2000]), hex(b"s3cr3t")])
+            };
+            let blobs = if purged { json!({}) } else { blobs() };
+            json!({"blobs": blobs, "values": values, "epoch_key": hex(&from::<32>(0)), "store_id": hex(store().as_bytes()),
                 "namespace": "prod", "name_key": hex(&from::<32>(0x80)),
                 "storage_key": hex(place.as_bytes()), "path": HEAD.as_str(), "seq": 9,
                 "purged": purged, "plaintext": hex(&plaintext), "record": hex(&record)})

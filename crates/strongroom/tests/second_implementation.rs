@@ -1,5 +1,7 @@
 //! A reader in another language, written from FORMAT.md, opens a whole store and prints what is
 //! in it. `cargo xtask test` finds or makes a Python that has `cryptography`.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::print_stdout, reason = "the number of cases is told")]
 
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +10,95 @@ use strongroom::{
     Argon2Cost, Certificate, Credential, FileLog, MetadataUpdate, Opaque, Passphrase, Policy,
     Principal, SqliteStorage, Strongroom,
 };
+use strongroom_core::{Entropy as _, StoreId};
+use strongroom_crypto::{Context, Purpose, RecordKey, Suite};
+use strongroom_testkit::SeededEntropy;
+
+fn reader() -> Command {
+    let python = std::env::var("STRONGROOM_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let reader =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/reader/strongroom_reader.py");
+    let mut command = Command::new(python);
+    command.arg(reader);
+    command
+}
+
+/// How many vectors of the file the reader found right.
+fn vectors(file: &Path) -> usize {
+    let read = reader().arg("--vectors").arg(file).output().unwrap();
+    let shown = String::from_utf8(read.stdout).unwrap();
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let cases = shown.trim().strip_prefix("CASES ").unwrap().parse().unwrap();
+    println!("CASES {cases}");
+    cases
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn python_agrees_with_every_known_answer() {
+    let file = "../strongroom-crypto/vectors/strongroom-v1.json";
+    let cases = vectors(&Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+    assert!(cases > 150, "only {cases} vectors");
+}
+
+/// Key, store, purpose, parts, suite, length and content differ from record to record.
+#[test]
+fn python_opens_a_thousand_random_records() {
+    let entropy = SeededEntropy::new(2);
+    let random = |length: usize| {
+        let mut bytes = vec![0; length];
+        entropy.fill(&mut bytes).unwrap();
+        bytes
+    };
+    let below = |end: u16| {
+        let drawn: [u8; 2] = random(2).try_into().unwrap();
+        usize::from(u16::from_be_bytes(drawn) % end)
+    };
+    let purposes = [
+        Purpose::Head,
+        Purpose::Namespace,
+        Purpose::KeyringBody,
+        Purpose::SealWrap,
+        Purpose::LogRegistry,
+        Purpose::AuditName,
+    ];
+    let records: Vec<String> = (0..1000)
+        .map(|_| {
+            let (key, store) = (random(32), random(16));
+            let which = below(6);
+            let parts: Vec<Vec<u8>> = (0..below(4)).map(|_| random(below(300))).collect();
+            let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+            let context = Context {
+                purpose: purposes[which],
+                store: StoreId::from_bytes(store.clone().try_into().unwrap()),
+                parts: &parts,
+            };
+            let (suite, plaintext) = (Suite::ALL[below(2)], random(below(3000)));
+            let record = RecordKey::from_bytes(key.as_slice().try_into().unwrap())
+                .encrypt(suite, &context, &plaintext, &entropy)
+                .unwrap();
+            let parts: Vec<String> =
+                parts.iter().map(|part| format!("\"{}\"", hex(part))).collect();
+            format!(
+                r#"{{"key":"{}","store_id":"{}","purpose":{},"parts":[{}],"suite":{},"plaintext":"{}","record":"{}"}}"#,
+                hex(&key),
+                hex(&store),
+                which + 1,
+                parts.join(","),
+                suite.number(),
+                hex(&plaintext),
+                hex(&record),
+            )
+        })
+        .collect();
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("records.json");
+    std::fs::write(&file, format!(r#"{{"records":[{}]}}"#, records.join(","))).unwrap();
+    assert_eq!(vectors(&file), 1000);
+}
 
 #[test]
 fn python_reads_a_whole_store() {
@@ -37,15 +128,7 @@ fn python_reads_a_whole_store() {
     alice.purge("dev/gone").unwrap();
     room.close().unwrap();
 
-    let python = std::env::var("STRONGROOM_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let reader =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/reader/strongroom_reader.py");
-    let read = Command::new(python)
-        .arg(reader)
-        .arg(&dir)
-        .env("ROOM_PASSPHRASE", "pass phrase")
-        .output()
-        .unwrap();
+    let read = reader().arg(&dir).env("ROOM_PASSPHRASE", "pass phrase").output().unwrap();
     let shown = String::from_utf8(read.stdout).unwrap();
     assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
     let has = |part: &str| assert!(shown.lines().any(|line| line.contains(part)), "{part}");
@@ -64,4 +147,5 @@ fn python_reads_a_whole_store() {
     has(&"chain ".repeat(500));
     has("\"names\": [");
     has("user:alice");
+    println!("CASES {}", shown.lines().count());
 }
