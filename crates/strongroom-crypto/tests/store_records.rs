@@ -1,5 +1,5 @@
 //! Keyrings, namespace records and heads: round trips, and every bit flipped.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -32,39 +32,17 @@ fn lineage() -> Lineage {
 }
 
 #[test]
-fn each_flipped_bit_and_each_cut_of_a_record_has_its_named_error() {
+fn a_record_names_the_key_that_it_asks_for() {
     let entropy = Counting::default();
     let key = RecordKey::generate(&entropy).unwrap();
     let parts: &[&[u8]] = &[b"place"];
-    let context = Context { purpose: Purpose::Head, store: StoreId::from_bytes([3; 16]), parts };
-    for suite in [Suite::Aes256Gcm, Suite::ChaCha20Poly1305] {
-        let record = key.encrypt(suite, &context, &[5; 100], &entropy).unwrap();
-        for at in 0..record.len() {
-            for bit in 0..8 {
-                let mut flipped = record.clone();
-                flipped[at] ^= 1 << bit;
-                let error = key.decrypt(&context, &flipped).unwrap_err();
-                let named = match at {
-                    0..=1 => matches!(error, RecordError::UnknownFormat { .. }),
-                    2..=9 => matches!(error, RecordError::UnknownKey(_)),
-                    10..=33 | 46..=77 => matches!(error, RecordError::NotYours),
-                    _ => matches!(error, RecordError::Damaged),
-                };
-                assert!(named, "byte {at} bit {bit}: {error:?}");
-            }
-        }
-        for length in 0..record.len() {
-            let error = key.decrypt(&context, &record[..length]).unwrap_err();
-            assert!(matches!(error, RecordError::Damaged), "{length} bytes: {error:?}");
-        }
-        let moved = Context { parts: &[b"elsewhere"], ..context };
-        let purpose = Context { purpose: Purpose::Namespace, ..context };
-        let store = Context { store: StoreId::from_bytes([4; 16]), ..context };
-        for context in [moved, purpose, store] {
-            assert!(matches!(key.decrypt(&context, &record), Err(RecordError::NotYours)));
-        }
-        let other = RecordKey::generate(&entropy).unwrap();
-        assert!(matches!(other.decrypt(&context, &record), Err(RecordError::UnknownKey(_))));
+    let context = Context { purpose: Purpose::Head, store: StoreId::from_bytes([2; 16]), parts };
+    let record = key.encrypt(Suite::Aes256Gcm, &context, b"x", &entropy).unwrap();
+    assert_eq!(strongroom_crypto::record_key_id(&record).unwrap(), key.id());
+    let other = RecordKey::generate(&entropy).unwrap();
+    match other.decrypt(&context, &record) {
+        Err(RecordError::UnknownKey(named)) => assert_eq!(named, key.id()),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -166,6 +144,160 @@ fn a_keyring_that_could_not_be_opened_again_is_not_written() {
     let mut refused = keyring(&entropy);
     refused.generation = 0;
     assert!(matches!(refused.encode(&entropy), Err(KeyringError::Content(_))));
+}
+
+/// The keyring with its body replaced by what `edit` makes of it, signed anew: what a faulty
+/// writer that has the keys could store.
+fn rewritten(keyring: &Keyring, suite: Suite, edit: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let record = keyring.encode(&Counting::default()).unwrap();
+    let signed = record.len() - 64 - 8;
+    // One seal: magic, format, store, key, generation, count, then id, kind, parameters, wrapped.
+    let clear = 8 + 1 + 16 + 32 + 8 + 1 + 8 + 2 + 10 + 2 + 2 + 2 + 126;
+    let sum = digest(&record[..clear]);
+    let parts: &[&[u8]] = &[sum.as_bytes()];
+    let context = Context { purpose: Purpose::KeyringBody, store: keyring.store, parts };
+    let body = keyring.root.decrypt(&context, &record[clear + 4..signed]).unwrap();
+    // Lineage of one write, root key, none leaving, names, audit key, seed, suite, two lists.
+    let length = 32 + 8 + 1 + 16 + 32 + 1 + 32 * 3;
+    let mut content = body[..length].to_vec();
+    edit(&mut content);
+    content.resize(padded_len(content.len()), 0);
+    let body = keyring.root.encrypt(suite, &context, &content, &Counting::default()).unwrap();
+    let mut made = record[..clear].to_vec();
+    made.extend_from_slice(&u32::try_from(body.len()).unwrap().to_be_bytes());
+    made.extend_from_slice(&body);
+    made.extend_from_slice(&keyring.identity.sign(&made));
+    let checksum = digest(&made);
+    made.extend_from_slice(&checksum.as_bytes()[..8]);
+    made
+}
+
+#[test]
+fn the_lists_of_a_keyring_have_one_order_and_only_known_members() {
+    let keyring = keyring(&Counting::default());
+    let root = keyring.root_key_for_wrapping();
+    let open = |suite, lists: &[u8]| {
+        let record = rewritten(&keyring, suite, |body| body.extend_from_slice(lists));
+        SealedKeyring::parse(&record).unwrap().open(&root)
+    };
+    let (aes, chacha) = (Suite::Aes256Gcm, Suite::ChaCha20Poly1305);
+    // The suite to write, then suites and formats accepted.
+    for (suite, lists) in [(aes, &[1, 2, 1, 2, 1, 1][..]), (aes, &[1, 1, 1, 1, 1])] {
+        let opened = open(suite, lists).unwrap();
+        assert_eq!(opened.suite, suite);
+        assert_eq!(opened.accepted.suite(chacha), lists.len() == 6);
+        assert!(opened.root.accepted() == opened.accepted);
+    }
+    for lists in [
+        &[1, 2, 2, 1, 1, 1][..], // suites out of order
+        &[1, 2, 1, 1, 1, 1],     // a suite twice
+        &[1, 3, 0, 1, 2, 1, 1],  // no suite has the number 0
+        &[1, 2, 1, 2, 2, 1, 1],  // a format twice
+        &[2, 1, 1, 1, 1],        // what is written is not accepted
+        &[2, 2, 1, 2, 1, 1],     // the body itself is not in the suite to write
+        &[1, 2, 1],              // cut short, so that padding is taken for numbers
+        &[1, 2, 1, 2, 1, 1, 9],  // something behind
+    ] {
+        let error = open(aes, lists).unwrap_err();
+        assert!(matches!(error, KeyringError::Content(_)), "{lists:?}: {error:?}");
+    }
+    for (lists, named, told) in [
+        (&[1, 2, 1, 3, 1, 1][..], "suite", 3),
+        (&[9, 2, 1, 2, 1, 1], "suite", 9),
+        (&[1, 2, 1, 2, 2, 1, 2], "format", 2),
+    ] {
+        match open(aes, lists).unwrap_err() {
+            KeyringError::UnknownAccepted { what, number } => {
+                assert_eq!((what, number), (named, told));
+            }
+            other => panic!("{lists:?}: {other:?}"),
+        }
+    }
+    // The suite of the body is not in the list: told as for any other record.
+    for (suite, lists) in [(chacha, &[1, 1, 1, 1, 1][..]), (aes, &[1, 1, 1, 0])] {
+        let error = open(suite, lists).unwrap_err();
+        let unknown = matches!(error, KeyringError::Body(RecordError::UnknownFormat { .. }));
+        assert!(unknown, "{lists:?}: {error:?}");
+    }
+}
+
+#[test]
+fn a_keyring_with_a_seal_twice_or_another_stores_id_is_not_written() {
+    let entropy = Counting::default();
+    let mut twice = keyring(&entropy);
+    twice.seals.push(twice.seals[0].clone());
+    assert!(matches!(twice.encode(&entropy), Err(KeyringError::Content(_))));
+    let mut foreign = keyring(&entropy);
+    foreign.store = StoreId::from_bytes([1; 16]);
+    assert!(matches!(foreign.encode(&entropy), Err(KeyringError::Content(_))));
+}
+
+#[test]
+fn an_opened_keyring_keeps_names_in_the_log_to_its_lists() {
+    let entropy = Counting::default();
+    let mut strict = keyring(&entropy);
+    strict.suite = Suite::ChaCha20Poly1305;
+    strict.accepted = Accepted::new(&[strict.suite], &Format::ALL);
+    let record = strict.encode(&entropy).unwrap();
+    let opened =
+        SealedKeyring::parse(&record).unwrap().open(&strict.root_key_for_wrapping()).unwrap();
+    let log = LogId::from_bytes([1; 8]);
+    let name = |suite| opened.audit.encrypt_name(opened.store, log, suite, "prod/db", &entropy);
+    let open = |sealed: Vec<u8>| opened.audit.decrypt_name(opened.store, log, &sealed);
+    assert_eq!(open(name(Suite::ChaCha20Poly1305).unwrap()).unwrap(), "prod/db");
+    let refused = open(name(Suite::Aes256Gcm).unwrap());
+    assert!(matches!(refused, Err(RecordError::UnknownFormat { .. })));
+}
+
+#[test]
+fn a_namespace_record_out_of_order_is_neither_written_nor_read() {
+    let epoch = |number: u64| Epoch {
+        number,
+        key: RecordKey::from_bytes(&[7; 32]),
+        since: Timestamp::from_millis(number).unwrap(),
+    };
+    let record = |generation, leaving: &[u64], active, erasing: &[u8]| NamespaceRecord {
+        name: Namespace::try_from("prod").unwrap(),
+        generation,
+        lineage: lineage(),
+        state: NamespaceState::Live {
+            id: NamespaceId::from_bytes([8; 8]),
+            names: NameKey::from_bytes(&[5; 32]),
+            active: epoch(active),
+            leaving: leaving.iter().map(|number| epoch(*number)).collect(),
+            erasing: erasing.iter().map(|byte| NamespaceId::from_bytes([*byte; 8])).collect(),
+        },
+    };
+    let sound = record(1, &[1, 3], 4, &[6, 7]).encode().unwrap();
+    assert_eq!(*NamespaceRecord::decode(&sound).unwrap().encode().unwrap(), *sound);
+    for refused in [
+        record(0, &[1], 2, &[]),
+        record(1, &[], 0, &[]),
+        record(1, &[0], 2, &[]),
+        record(1, &[2, 1], 3, &[]),
+        record(1, &[1, 1], 3, &[]),
+        record(1, &[3], 3, &[]),
+        record(1, &[4], 3, &[]),
+        record(1, &[1], 2, &[8]),
+        record(1, &[1, 2, 3, 4, 5], 6, &[]),
+    ] {
+        assert!(refused.encode().is_err(), "{refused:?}");
+    }
+    // The ids to erase begin after kind, name, generation, lineage of one write, and their count.
+    let ids = 1 + 2 + 4 + 8 + (32 + 8 + 1 + 16) + 1;
+    let mut turned = sound.to_vec();
+    turned[ids..ids + 16].rotate_left(8);
+    assert!(NamespaceRecord::decode(&turned).is_err());
+    let mut twice = sound.to_vec();
+    twice.copy_within(ids..ids + 8, ids + 8);
+    assert!(NamespaceRecord::decode(&twice).is_err());
+    // The own id, key of names and active epoch follow, then the count and the leaving ones.
+    let leaving = ids + 16 + 8 + 32 + 48 + 1;
+    for (at, number) in [(leaving, 3), (leaving, 0), (leaving + 48, 1), (leaving + 48, 4)] {
+        let mut edited = sound.to_vec();
+        edited[at..at + 8].copy_from_slice(&u64::to_be_bytes(number));
+        assert!(NamespaceRecord::decode(&edited).is_err(), "{number} at {at}");
+    }
 }
 
 #[test]
