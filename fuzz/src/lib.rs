@@ -12,7 +12,7 @@ mod policy;
 
 pub use audit::audit_line;
 pub use core::{fields, metadata, path, reference, timestamp};
-pub use crypto::store_records;
+pub use crypto::{passphrase_reader, record, store_records};
 pub use policy::{policy_json, policy_toml};
 
 /// A target: the name of its corpus folder, and its body.
@@ -29,6 +29,8 @@ pub const TARGETS: &[Target] = &[
     ("policy_toml", policy_toml),
     ("policy_json", policy_json),
     ("store_records", store_records),
+    ("record", record),
+    ("passphrase_reader", passphrase_reader),
 ];
 
 /// The committed inputs of a target, by file name.
