@@ -190,11 +190,12 @@ async fn prepare<A: Action>(
     request.context = asker.context.clone();
     let mut loaded = None;
     // Only a policy that says so sees a secret before it is allowed, and it asks by principal,
-    // action and path alone: what exists and what does not takes the same calls.
+    // action and path alone: within a namespace, what exists and what does not takes the same
+    // calls.
     if inner.policy.needs_secret(&request)
         && let Some(path) = request.target.secret()
     {
-        let secret = inner.vault.load(path, asker.freshness).await?;
+        let secret = inner.vault.load_undecided(path).await?;
         request.secret = secret.facts();
         loaded = Some(secret);
     }

@@ -138,6 +138,21 @@ impl Vault {
         path: &SecretPath,
         freshness: Freshness,
     ) -> Result<LoadedSecret, Error> {
+        self.load_from(path, Some(freshness)).await
+    }
+
+    /// Loads what there is at a path for a request that is not decided yet: always from storage.
+    /// The cache holds what exists, so the calls would tell a refused caller what does not.
+    pub(crate) async fn load_undecided(&self, path: &SecretPath) -> Result<LoadedSecret, Error> {
+        self.load_from(path, None).await
+    }
+
+    /// With a freshness, from the cache where that is fresh enough.
+    async fn load_from(
+        &self,
+        path: &SecretPath,
+        cache: Option<Freshness>,
+    ) -> Result<LoadedSecret, Error> {
         let keys = self.keys.get()?;
         let mut unknown_key = None;
         for _ in 0..ATTEMPTS {
@@ -152,6 +167,8 @@ impl Vault {
                 Some(cached) => cached.place.clone(),
                 None => HeadPlace::new(path, id, names),
             };
+            let known = known.filter(|_| cache.is_some());
+            let freshness = cache.unwrap_or_default();
             let Some((cached, checked)) =
                 self.cached_or_read(&namespace, &place, known, freshness, now).await?
             else {

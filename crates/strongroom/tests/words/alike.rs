@@ -174,3 +174,19 @@ fn a_refusal_is_the_same_for_what_exists_and_what_does_not() {
     }
     println!("CASES {compared}");
 }
+
+/// A policy may ask for what is known of a secret before it decides. Within a namespace the
+/// storage is then asked as often for what is not there, at the first attempt and at each other.
+#[test]
+fn a_policy_that_looks_at_secrets_does_not_tell_which_there_are() {
+    for (action, attempt) in ON_A_PATH {
+        let twice = |path| {
+            let kit = store(true);
+            [refusal(&kit, attempt, path), refusal(&kit, attempt, path)]
+        };
+        let absent = twice("prod/none");
+        for path in ["prod/some", "prod/gone", "prod/dull", "prod/past"] {
+            assert_eq!(twice(path), absent, "{action} {path}");
+        }
+    }
+}

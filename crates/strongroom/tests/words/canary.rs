@@ -24,8 +24,8 @@ impl Search {
         let (mut exact, mut caseless) = (Vec::new(), Vec::new());
         for window in CANARY.as_bytes().windows(WINDOW).step_by(STEP) {
             let raw = String::from_utf8(window.to_vec()).unwrap();
-            caseless.push(raw.to_lowercase());
-            caseless.push(raw.chars().rev().collect::<String>().to_lowercase());
+            caseless.push(raw.to_ascii_lowercase());
+            caseless.push(raw.chars().rev().collect::<String>().to_ascii_lowercase());
             caseless.push(joined(window, "", |byte| format!("{byte:02x}")));
             caseless.push(joined(window, ":", |byte| format!("{byte:02x}")));
             caseless.push(joined(window, ",", |byte| format!("{byte:x}")));
@@ -46,8 +46,8 @@ impl Search {
 
     /// Whether the canary or a piece of it is in a text.
     pub(crate) fn finds(&self, text: &str) -> bool {
-        let exact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        let caseless = exact.to_lowercase();
+        let exact: String = text.split_whitespace().collect();
+        let caseless = exact.to_ascii_lowercase();
         self.exact.iter().any(|piece| exact.contains(piece))
             || self.caseless.iter().any(|piece| caseless.contains(piece))
     }
