@@ -188,22 +188,28 @@ async fn prepare<A: Action>(
     let wide: Target = target.clone().into();
     let mut request = AccessRequest::new(asker.principal.clone(), A::NAME, wide, now);
     request.context = asker.context.clone();
-    let mut loaded = None;
+    let (mut loaded, mut failed) = (None, None);
     // Only a policy that says so sees a secret before it is allowed, and it asks by principal,
     // action and path alone: within a namespace, what exists and what does not takes the same
     // calls.
     if inner.policy.needs_secret(&request)
         && let Some(path) = request.target.secret()
     {
-        let secret = inner.vault.load_undecided(path).await?;
-        request.secret = secret.facts();
-        loaded = Some(secret);
+        match inner.vault.load_undecided(path).await {
+            Ok(secret) => {
+                request.secret = secret.facts();
+                loaded = Some(secret);
+            }
+            // Decided like a path without a secret, so that a refusal does not tell that there is
+            // one. INVARIANT: whatever is decided, nothing is loaded any more.
+            Err(error @ Error::Tampered(_)) => failed = Some(error),
+            Err(error) => return Err(error),
+        }
     }
     let (decision, at) = decide(inner, asker, &request, now).await;
-    let mut failed = None;
     if decision.effect() != Effect::Allow {
         loaded = None;
-    } else if let (None, Some(path)) = (&loaded, request.target.secret()) {
+    } else if let (None, None, Some(path)) = (&loaded, &failed, request.target.secret()) {
         match inner.vault.load(path, asker.freshness).await {
             Ok(secret) => loaded = Some(secret),
             // Recorded as allowed; what was in the way goes to the caller.

@@ -66,11 +66,13 @@ pub(super) const BARS: [Bar; 17] = [
         "plaintext left in memory after put, get, rewrap, drop",
         "0 hits beside a planted control",
     ),
-    foundation(
-        "words",
-        "a canary through every error, Debug, log and audit line",
-        "0 hits; deny and absent alike",
-    ),
+    Bar {
+        part: FOUNDATION,
+        id: "words",
+        what: "a canary through every error, Debug, log and audit line",
+        reach: "0 hits; deny and absent alike",
+        measure: Measure::Tests { package: "strongroom", test: "words", at_least: 10_000 },
+    },
     foundation("directory", "names in the files of a store of 10,000 secrets", "0 hits"),
     foundation(
         "kill",

@@ -190,3 +190,21 @@ fn a_policy_that_looks_at_secrets_does_not_tell_which_there_are() {
         }
     }
 }
+
+/// Nor is a refused caller told that a record is damaged, for then there is one.
+#[test]
+fn a_damaged_secret_is_refused_like_an_absent_one() {
+    for (action, attempt) in ON_A_PATH {
+        let damaged = |path| {
+            let kit = store(true);
+            // All heads.
+            for key in kit.storage.snapshot().keys().filter(|key| key.as_bytes().starts_with(&[3]))
+            {
+                kit.storage.tamper(key, |record| *record.last_mut().unwrap() ^= 1);
+            }
+            kit.room().invalidate(path).ok();
+            refusal(&kit, attempt, path)
+        };
+        assert_eq!(damaged("prod/some"), damaged("prod/none"), "{action}");
+    }
+}
