@@ -267,7 +267,7 @@ impl RecordKey {
 
         let nonce = salt_and_nonce.last_chunk().ok_or(RecordError::Damaged)?;
         let body = record.get_mut(HEADER + NONCE + COMMITMENT..).ok_or(RecordError::Damaged)?;
-        match aead::Cipher::new(suite, derived.key()?).encrypt(nonce, body) {
+        match aead::encrypt(suite, derived.key()?, nonce, body) {
             Ok(tag) => record.extend_from_slice(&tag),
             Err(aead::Refused) => {
                 record.zeroize();
@@ -288,7 +288,11 @@ impl RecordKey {
         record: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, RecordError> {
         let parts = Parts::split(record)?;
-        self.cipher(context, &parts)?.open(&parts)
+        let derived = self.derive(context, &parts)?;
+        let mut plaintext = Zeroizing::new(parts.ciphertext.to_vec());
+        aead::decrypt(parts.suite, derived.key()?, parts.nonce, &mut plaintext, parts.tag)
+            .map_err(|aead::Refused| RecordError::Damaged)?;
+        Ok(plaintext)
     }
 
     /// Derives and checks the key of one record, for a caller that opens it more than once. That
@@ -301,14 +305,13 @@ impl RecordKey {
         context: &Context<'_>,
         record: &[u8],
     ) -> Result<RecordOpener, RecordError> {
-        self.cipher(context, &Parts::split(record)?).map(|cipher| RecordOpener(Box::new(cipher)))
+        let parts = Parts::split(record)?;
+        let derived = self.derive(context, &parts)?;
+        Ok(RecordOpener(aead::Cipher::boxed(parts.suite, derived.key()?)))
     }
 
-    fn cipher(
-        &self,
-        context: &Context<'_>,
-        parts: &Parts<'_>,
-    ) -> Result<aead::Cipher, RecordError> {
+    /// The key and commitment of a record that belongs here.
+    fn derive(&self, context: &Context<'_>, parts: &Parts<'_>) -> Result<Derived, RecordError> {
         self.accepts(parts)?;
         if parts.key_id != self.id {
             return Err(RecordError::UnknownKey(parts.key_id));
@@ -317,7 +320,7 @@ impl RecordKey {
         if !bool::from(derived.commitment()?.ct_eq(parts.commitment)) {
             return Err(RecordError::NotYours);
         }
-        Ok(aead::Cipher::new(parts.suite, derived.key()?))
+        Ok(derived)
     }
 
     /// Whether the record is in a format and suite that this key opens.
@@ -334,15 +337,6 @@ impl RecordKey {
     }
 }
 
-impl aead::Cipher {
-    fn open(&self, parts: &Parts<'_>) -> Result<Zeroizing<Vec<u8>>, RecordError> {
-        let mut plaintext = Zeroizing::new(parts.ciphertext.to_vec());
-        self.decrypt(parts.nonce, &mut plaintext, parts.tag)
-            .map_err(|aead::Refused| RecordError::Damaged)?;
-        Ok(plaintext)
-    }
-}
-
 /// The key of one record, ready to open it again and wiped on drop. It opens no other one.
 pub struct RecordOpener(Box<aead::Cipher>);
 
@@ -352,7 +346,12 @@ impl RecordOpener {
     /// # Errors
     /// `Damaged` for a record that was changed, and for any other.
     pub fn decrypt(&self, record: &[u8]) -> Result<Zeroizing<Vec<u8>>, RecordError> {
-        self.0.open(&Parts::split(record)?)
+        let parts = Parts::split(record)?;
+        let mut plaintext = Zeroizing::new(parts.ciphertext.to_vec());
+        self.0
+            .decrypt(parts.nonce, &mut plaintext, parts.tag)
+            .map_err(|aead::Refused| RecordError::Damaged)?;
+        Ok(plaintext)
     }
 }
 

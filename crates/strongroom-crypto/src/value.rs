@@ -62,7 +62,7 @@ pub fn encrypt_value(
     value.expose(|bytes| buffer.extend_from_slice(bytes));
     buffer.resize(padded, 0);
     // EXPOSE: the cipher is given its key.
-    match key.expose(|key| aead::Cipher::new(suite, key).encrypt(nonce, &mut buffer)) {
+    match key.expose(|key| aead::encrypt(suite, key, nonce, &mut buffer)) {
         Ok(tag) => {
             buffer.extend_from_slice(&tag);
             Ok(buffer)
@@ -109,9 +109,7 @@ pub fn decrypt_value_parts(
         buffer.extend_from_slice(part);
     }
     let (text, tag) = buffer.split_last_chunk_mut().ok_or(RecordError::Damaged)?;
-    aead::Cipher::new(suite, key)
-        .decrypt(nonce, text, tag)
-        .map_err(|aead::Refused| RecordError::Damaged)?;
+    aead::decrypt(suite, key, nonce, text, tag).map_err(|aead::Refused| RecordError::Damaged)?;
     if !text.get(length..).is_some_and(is_zero) {
         return Err(RecordError::Damaged);
     }
