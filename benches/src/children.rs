@@ -3,16 +3,19 @@
 
 use std::process::{Command, Stdio};
 
-use crate::{Outcome, kill, processes, puts};
+use crate::{Outcome, kill, opening, processes, puts, reading, residue};
 
 /// What a child does with the words after its name.
 type Work = fn(&[String]) -> Outcome;
 
-const CHILDREN: [(&str, Work); 4] = [
+const CHILDREN: [(&str, Work); 7] = [
     ("child-puts", puts::put_and_close),
     ("child-writes", kill::write),
     ("child-counts", processes::count_up),
     ("child-changes-keys", processes::change_keys),
+    ("child-opens", opening::open_only),
+    ("child-reads", reading::read_all),
+    ("child-handles-secrets", residue::handle_secrets),
 ];
 
 /// Does the work of a child where this process was started as one. Programs call it first.

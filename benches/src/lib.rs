@@ -12,9 +12,13 @@ mod children;
 mod decision;
 mod dice;
 mod kill;
+mod memory;
 mod needles;
+mod opening;
 mod processes;
 mod puts;
+mod reading;
+mod residue;
 mod room;
 mod tasks;
 mod timing;
@@ -26,8 +30,10 @@ pub use decision::{DecisionCase, decision_cases};
 pub use dice::Dice;
 pub use kill::{Kills, kills};
 pub use needles::{Hit, Needles};
+pub use opening::{cpu_of_opens, syncs};
 pub use processes::{Counting, count};
 pub use puts::puts;
+pub use residue::{Residue, residue};
 pub use room::{KEYS, Room, owner, path, value};
 pub use tasks::in_tasks;
 pub use timing::{Spread, interleave, time};
@@ -78,19 +84,14 @@ pub fn say(line: impl AsRef<str>) {
     println!("{}", line.as_ref());
 }
 
-/// The processor time that this process has used, in seconds. Linux only.
+/// The processor time that this process has used, all threads, in seconds.
 ///
 /// # Errors
-/// Where `/proc` cannot be read.
+/// None: every system has that clock.
 pub fn cpu_seconds() -> Outcome<f64> {
-    // utime and stime stand after the command's name, which is in parentheses, in ticks of 10 ms;
-    // schedstat counts in nanoseconds, a thread each.
-    let mut nanoseconds = 0_u64;
-    for thread in std::fs::read_dir("/proc/self/task")? {
-        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-        nanoseconds += text.split(' ').next().unwrap_or("0").parse::<u64>()?;
-    }
-    Ok(std::time::Duration::from_nanos(nanoseconds).as_secs_f64())
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let nanoseconds = u32::try_from(used.tv_nsec)?;
+    Ok(std::time::Duration::new(u64::try_from(used.tv_sec)?, nanoseconds).as_secs_f64())
 }
 
 /// Resident memory of this process in bytes. Linux only.

@@ -8,7 +8,7 @@ use strongroom::{
 };
 use tempfile::TempDir;
 
-use crate::Outcome;
+use crate::{Outcome, in_tasks};
 
 /// How many secrets `Room::filled` callers read over when they want a warm cache.
 pub const KEYS: usize = 100;
@@ -48,11 +48,24 @@ impl Room {
     /// # Errors
     /// Where the place does not suit, or a rule is wrong.
     pub fn builder_under(dir: &Path, rules: &str) -> Outcome<strongroom::Builder> {
+        let seal = Passphrase::new(PASSPHRASE).with_cost(Argon2Cost::LEAST);
         Ok(Strongroom::builder()
             .storage(SqliteStorage::open(database(dir))?)
-            .seal(Passphrase::new("benches").with_cost(Argon2Cost::LEAST))
+            .seal(seal)
             .policy(Policy::from_toml(rules)?)
             .audit(FileLog::open(dir.join("audit"))?))
+    }
+
+    /// Puts `value(n)` at `path(n)` for each number below `count`.
+    ///
+    /// # Errors
+    /// Where a put fails.
+    pub fn fill(room: &Strongroom, count: usize) -> Outcome {
+        let session = room.session(owner());
+        in_tasks(256, count, move |number| {
+            let session = session.clone();
+            async move { session.put(path(number)?, value(number)).await.map(drop) }
+        })
     }
 
     /// The database file.
@@ -62,12 +75,15 @@ impl Room {
     }
 }
 
-fn database(dir: &Path) -> PathBuf {
+pub(crate) fn database(dir: &Path) -> PathBuf {
     dir.join("secrets.db")
 }
 
+/// What opens these rooms.
+pub(crate) const PASSPHRASE: &str = "benches";
+
 /// The one who may do all below `prod`.
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 [[rule]]
 id = "owner"
 effect = "allow"
@@ -86,8 +102,8 @@ pub fn owner() -> Principal {
 ///
 /// # Errors
 /// None: a number makes a path.
-pub fn path(number: usize) -> Outcome<SecretPath> {
-    Ok(format!("prod/team-{}/db-{number}", number % 10).parse()?)
+pub fn path(number: usize) -> Result<SecretPath, strongroom::Error> {
+    Ok(format!("prod/team-{}/db-{number}", number % 10).parse::<SecretPath>()?)
 }
 
 /// A value of 256 bytes.

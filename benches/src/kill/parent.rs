@@ -110,12 +110,14 @@ fn kill_at(mut writer: Child, moment: Moment) -> Outcome<Vec<String>> {
         lines
     });
     thread::sleep(pause);
-    if let Some(status) = writer.try_wait()? {
-        return Err(format!("the writer ended by itself: {status}").into());
-    }
+    let ended = writer.try_wait()?;
     writer.kill()?;
     writer.wait()?;
     let lines = reader.join().map_err(|_| "the reader of the writer's output died")?;
+    if let Some(status) = ended {
+        let last = lines.last().map_or("", |line| line.trim_end());
+        return Err(format!("the writer ended by itself ({status}): {last}").into());
+    }
     Ok(lines.iter().filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect())
 }
 

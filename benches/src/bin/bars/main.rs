@@ -4,8 +4,11 @@ mod decision;
 mod directory;
 mod get;
 mod kill;
+mod plaintext;
 mod processes;
 mod put;
+mod size;
+mod start;
 
 use std::process::ExitCode;
 
@@ -14,7 +17,7 @@ use strongroom_benches::{Outcome, child, has_flag, say};
 /// Measures a bar, in full or quickly.
 type Measure = fn(bool) -> Outcome;
 
-const BARS: [(&str, Measure); 7] = [
+const BARS: [(&str, Measure); 11] = [
     ("get-current", get::current),
     ("get-at-most", get::at_most),
     ("put", put::put),
@@ -22,6 +25,10 @@ const BARS: [(&str, Measure); 7] = [
     ("directory", directory::tells_nothing),
     ("kill", kill::loses_nothing),
     ("processes", processes::count_exactly),
+    ("start", start::beside_argon2id),
+    ("file-size", size::of_file),
+    ("memory", size::of_memory),
+    ("plaintext", plaintext::is_wiped),
 ];
 
 fn main() -> ExitCode {

@@ -41,8 +41,8 @@ fn beside_a_bare_insert(rounds: usize) -> Outcome {
     let mut refused = false;
     let mut put = || {
         stored += 1;
-        refused |=
-            path(stored).and_then(|path| Ok(block_on(session.put(path, value(stored)))?)).is_err();
+        let put = path(stored).map(|path| block_on(session.put(path, value(stored))));
+        refused |= !matches!(put, Ok(Ok(_)));
     };
     let [insert, put] = interleave(rounds, [(1, &mut insert), (1, &mut put)]);
     if failed || refused {
