@@ -60,7 +60,11 @@ async fn change_keys(session: &Session, mut dice: Dice) -> Result<(), Error> {
             }
         }
         let changed = match dice.below(3) {
-            0 => session.rotate_keys("prod").await,
+            0 => match session.rotate_keys("prod").await {
+                // Too many epochs wait to leave.
+                Err(Error::Invalid(_)) => session.rewrap("prod").await.map(drop),
+                rotated => rotated,
+            },
             1 => session.rewrap("prod").await.map(drop),
             _ => session.sweep("prod").await.map(drop),
         };

@@ -36,7 +36,8 @@ pub struct LineWriter {
     identity: Arc<dyn StoreIdentity>,
     log: LogId,
     origin: String,
-    signer: SigningKey,
+    /// In a box: a writer is moved, and what is moved leaves its bytes behind where it was.
+    signer: Box<SigningKey>,
     tree: MerkleTree,
     buffer: Vec<u8>,
     names: Names,
@@ -74,7 +75,7 @@ impl LineWriter {
         let mut seed = Zeroizing::new([0; 32]);
         identity.random(seed.as_mut())?;
         let (log, store) = (LogId::from_bytes(id), identity.store());
-        let signer = SigningKey::from_bytes(&seed);
+        let signer = Box::new(SigningKey::from_bytes(&seed));
         let log_key = signer.verifying_key().to_bytes();
         let open = OpenLine {
             store,
