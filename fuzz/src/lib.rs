@@ -13,7 +13,7 @@ mod policy;
 pub use audit::audit_line;
 pub use core::{fields, metadata, path, reference, timestamp};
 pub use crypto::{passphrase_reader, record, store_records};
-pub use policy::{policy_json, policy_toml};
+pub use policy::{policy_json, policy_toml, policy_yaml};
 
 /// A target: the name of its corpus folder, and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -28,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("audit_line", audit_line),
     ("policy_toml", policy_toml),
     ("policy_json", policy_json),
+    ("policy_yaml", policy_yaml),
     ("store_records", store_records),
     ("record", record),
     ("passphrase_reader", passphrase_reader),

@@ -17,6 +17,11 @@ pub fn policy_json(data: &[u8]) {
     document(data, Policy::from_json);
 }
 
+/// A YAML document is refused in words, or decides.
+pub fn policy_yaml(data: &[u8]) {
+    document(data, Policy::from_yaml);
+}
+
 fn document(data: &[u8], read: fn(&str) -> Result<Policy, PolicyError>) {
     let Ok(text) = str::from_utf8(data) else { return };
     match read(text) {
