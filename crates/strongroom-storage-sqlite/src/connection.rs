@@ -37,8 +37,16 @@ pub(crate) fn open(
     purpose: Purpose,
 ) -> Result<Option<(Connection, Identity)>, StorageError> {
     let Some(identity) = place.identity()? else { return Ok(None) };
-    let doing = "opening the database";
-    let connection = connect(place.database()).map_err(|e| error::sqlite(doing, e))?;
+    let failed = |e| {
+        if place.is_read_only() {
+            // SQLite says only that it cannot open: reading takes a `-shm` file beside it as well.
+            let detail =
+                "the database is on a read-only mount, and in use it needs files beside it";
+            return StorageError::not_done(NotDoneKind::ReadOnly, detail).because(e);
+        }
+        error::sqlite("opening the database", e)
+    };
+    let connection = connect(place.database()).map_err(failed)?;
     let (application, format) = match header(&connection) {
         Ok(found) => found,
         Err(e) => {
@@ -46,12 +54,12 @@ pub(crate) fn open(
             return Err(if error::is_not_a_database(&e) {
                 not_a_database(place).because(e)
             } else {
-                error::sqlite(doing, e)
+                failed(e)
             });
         }
     };
     check_header(place, application, format)?;
-    prepare(&connection, purpose).map_err(|e| error::sqlite(doing, e))??;
+    prepare(&connection, purpose).map_err(failed)??;
     if place.identity()? != Some(identity) {
         return Err(replaced());
     }

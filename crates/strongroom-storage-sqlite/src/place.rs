@@ -127,6 +127,13 @@ impl Place {
         self.directory.exists()
     }
 
+    /// Whether the directory is on a mount that takes no write.
+    pub(crate) fn is_read_only(&self) -> bool {
+        use rustix::fs::{StatVfsMountFlags, statvfs};
+
+        statvfs(&self.directory).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY))
+    }
+
     /// Makes what happened to the names in the directory durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         sync_directory(&self.directory)

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -361,27 +361,6 @@ fn another_writer_is_busy_beside_an_exclusive_one() {
     let other = SqliteStorage::open(&path).unwrap();
     let error = try_insert(&other, "x", b"v").unwrap_err();
     assert_eq!(error.kind(), Some(NotDoneKind::Busy), "{error}");
-}
-
-/// FC-112: a file that is mounted by itself. Needs the right to mount; void without.
-#[test]
-fn fc_112_a_file_mounted_by_itself_is_refused() {
-    let (dir, path) = store();
-    let single = dir.path().join("mounted.db");
-    File::create(&single).unwrap();
-    let mount = |arguments: &[&Path]| {
-        let status = std::process::Command::new("mount").arg("--bind").args(arguments).output();
-        status.is_ok_and(|output| output.status.success())
-    };
-    if !mount(&[&path, &single]) {
-        return;
-    }
-    let error = SqliteStorage::open(&single).map(drop);
-    let unmounted = std::process::Command::new("umount").arg(&single).status();
-    let error = error.unwrap_err();
-    assert_eq!(error.kind(), Some(NotDoneKind::Unsuitable), "{error}");
-    assert!(error.to_string().contains("mount its directory"), "{error}");
-    assert!(unmounted.is_ok_and(|status| status.success()));
 }
 
 #[test]

@@ -212,3 +212,110 @@ fn fc_115_the_write_ahead_file_stays_small_beside_readers() {
     assert!(largest > 0);
     assert!(largest < 16 * 1024 * 1024, "{largest} bytes beside 24 MB written");
 }
+
+/// Holds one read transaction from its first line of output until its input ends.
+#[test]
+fn child_stalls() {
+    let Some(place) = place() else { return };
+    let connection = rusqlite::Connection::open(place).unwrap();
+    let begin = "BEGIN; SELECT count(*) FROM records";
+    connection.execute_batch(begin).unwrap();
+    println!("\nstalled");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+/// FC-115: while a reader stalls, the write-ahead file grows and its size is told; once the reader
+/// has gone, it is cut again without a restart.
+#[test]
+fn fc_115_a_stalled_reader_is_seen_in_the_size_and_does_no_lasting_harm() {
+    const MIB: u64 = 1024 * 1024;
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("secrets.db");
+    let storage = SqliteStorage::open(&path).unwrap();
+    insert(&storage, "k", b"v");
+    let mut stalled = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_stalls", "--nocapture"])
+        .env(PLACE, &path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Kept to the end: the child still prints its result.
+    let mut lines = BufReader::new(stalled.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "stalled"));
+    let mut written = 0;
+    while storage.wal_bytes() < 24 * MIB {
+        insert(&storage, &format!("w{written}"), &vec![9; 32_000]);
+        written += 1;
+        assert!(written < 2_000, "the size is not told: {} bytes", storage.wal_bytes());
+    }
+    drop(stalled.stdin.take());
+    assert_eq!(lines.filter(|line| line == "stalled").count(), 0);
+    assert!(stalled.wait().unwrap().success());
+    let mut after = 0;
+    while storage.wal_bytes() > 8 * MIB {
+        insert(&storage, &format!("a{after}"), &vec![9; 32_000]);
+        after += 1;
+        assert!(after < 1_000, "{} bytes after the reader has gone", storage.wal_bytes());
+    }
+    assert_eq!(value(&storage, "k"), Some(b"v".to_vec()));
+}
+
+/// Prints how many bytes it read until the first answer.
+#[test]
+fn child_opens() {
+    let Some(place) = place() else { return };
+    let storage = SqliteStorage::open(place).unwrap();
+    assert!(value(&storage, "0-0").is_some());
+    println!("\nread {}", bytes_read());
+}
+
+/// What this process has read, from the files and from their cache.
+fn bytes_read() -> u64 {
+    let counts = std::fs::read_to_string("/proc/self/io").unwrap();
+    let read = counts.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
+    read.parse().unwrap()
+}
+
+/// FC-084: opening after a kill reads what the write-ahead file holds and a few pages, not the
+/// 100,000 secrets.
+#[cfg(target_os = "linux")]
+#[test]
+fn fc_084_after_a_kill_an_open_reads_no_more_than_the_last_writes() {
+    use strongroom_core::{Batch, Op};
+
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("secrets.db");
+    let opened = || {
+        let output = child("child_opens", &path).wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("read ")).unwrap().parse::<u64>().unwrap()
+    };
+    let storage = SqliteStorage::open(&path).unwrap();
+    for chunk in 0..100 {
+        let put = |n| Op::Put {
+            key: key(&format!("{chunk}-{n}")),
+            expect: Expect::Absent,
+            value: vec![7; 600],
+        };
+        let batch = Batch::new((0..1_000).map(put).collect()).unwrap();
+        assert!(matches!(block_on(storage.write(batch)).unwrap(), Written::Committed { .. }));
+    }
+    drop(storage);
+    let clean = opened();
+    let mut killed = child("child_writes_until_killed", &path);
+    let lines = BufReader::new(killed.stdout.take().unwrap()).lines();
+    let seen = lines.map_while(Result::ok).filter(|line| line.contains("done ")).take(300).count();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(seen, 300);
+    let left = std::fs::metadata(path.with_extension("db-wal")).unwrap().len();
+    assert!(left > 0);
+    let after = opened();
+    let size = std::fs::metadata(&path).unwrap().len();
+    assert!(size > 60_000_000, "{size}");
+    // Recovery reads the write-ahead file; the last to close carries it over, which reads it again.
+    let bound = clean + 3 * left + 1_000_000;
+    assert!(after < bound, "{after} bytes read, {clean} cleanly, {left} in the write-ahead file");
+    println!("read {after} of {size} bytes after a kill, {clean} cleanly, {left} to recover");
+}
