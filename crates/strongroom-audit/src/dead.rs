@@ -136,6 +136,13 @@ impl DeadLogReader {
         let line = read_line(bytes).map_err(|error| at_line(receipt.index + 1, error))?;
         self.tree.push(bytes);
         match line {
+            Line::Open(_) if receipt.index > 0 => {
+                return Err(malformed(path, receipt.index + 1, "a log begins once"));
+            }
+            // A log whose last line this is has ended, and is not read here.
+            Line::Close(_) => {
+                return Err(malformed(path, receipt.index + 1, "lines follow the end of the log"));
+            }
             Line::Name(name) => {
                 self.names.insert(name.token, name.sealed.into_owned());
             }

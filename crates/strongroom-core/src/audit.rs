@@ -275,7 +275,10 @@ pub enum AuditError {
         found: StoreId,
     },
     /// A line is not what this format writes.
-    #[error("line {line} of the audit log {file} is not in order: {detail}")]
+    #[error(
+        "line {line} of the audit log {file} is not in order: {detail}; keep a copy of it, then \
+         restore it from a backup"
+    )]
     Malformed {
         /// The file's name.
         file: Box<str>,

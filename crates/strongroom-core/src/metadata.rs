@@ -52,7 +52,9 @@ impl Default for Metadata {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MetadataError {
     /// Too many bytes together.
-    #[error("labels, owner and description have {bytes} bytes together: at most 4096 are kept")]
+    #[error(
+        "labels, owner and description have {bytes} bytes together: at most 4096 are kept, so shorten them"
+    )]
     TooLarge {
         /// How many.
         bytes: usize,

@@ -59,21 +59,25 @@ enum PathProblem {
     Character { at: usize, character: char },
     #[error("there is an empty segment at byte {at}: write no leading, trailing or doubled `/`")]
     EmptySegment { at: usize },
-    #[error("the segment at byte {at} is `.` or `..`, which name no secret")]
+    #[error("the segment at byte {at} is `.` or `..`, which name no secret: leave it out")]
     DotSegment { at: usize },
-    #[error("the segment at byte {at} begins with `.`, which is reserved for strongroom")]
+    #[error(
+        "the segment at byte {at} begins with `.`, which is reserved for strongroom: begin it with another character"
+    )]
     Reserved { at: usize },
-    #[error("the segment at byte {at} is longer than {MAX_SEGMENT_BYTES} bytes")]
+    #[error("the segment at byte {at} is longer than {MAX_SEGMENT_BYTES} bytes: shorten it")]
     LongSegment { at: usize },
-    #[error("it is longer than {MAX_PATH_BYTES} bytes")]
+    #[error("it is longer than {MAX_PATH_BYTES} bytes: shorten it")]
     LongPath,
-    #[error("it has more than {MAX_SEGMENTS} segments")]
+    #[error("it has more than {MAX_SEGMENTS} segments: use fewer")]
     ManySegments,
     #[error("it has one segment: a secret needs a namespace and a name, as in `prod/db`")]
     OneSegment,
     #[error("a namespace is a single segment: leave out what follows the `/`")]
     NotOneSegment,
-    #[error("the version after `@` is not a number from 1, `current`, `pending` or `previous`")]
+    #[error(
+        "the version after `@` is none: write a number from 1, `current`, `pending` or `previous`"
+    )]
     Selector,
 }
 

@@ -297,7 +297,7 @@ impl NotDoneKind {
             Self::Damaged => "the storage is not in order: restore it from a backup",
             Self::Foreign => "this is no storage of strongroom: check which one was meant",
             Self::Unsuitable => "the storage cannot be kept here: choose another place",
-            Self::TooLarge => "the request is beyond the limits of the storage",
+            Self::TooLarge => "the request is beyond the limits of the storage: make it smaller",
         }
     }
 }

@@ -31,7 +31,7 @@ pub enum TimestampError {
     #[error("this is no RFC 3339 time with an offset: write it as 2027-03-28T00:30:00Z")]
     Malformed,
     /// Before 1970 or after 9999.
-    #[error("the time lies before 1970 or after the year 9999")]
+    #[error("the time lies before 1970 or after the year 9999: choose one between")]
     OutOfRange,
 }
 

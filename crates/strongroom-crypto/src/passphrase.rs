@@ -201,7 +201,7 @@ impl Passphrase {
                 (true, true) => "the passphrase is not the right one; it ends in a line break, and of several only one is cut",
                 (false, false) => "the passphrase is not the right one; it has characters outside ASCII, which may have been typed in another form or encoding",
                 (true, false) => "the passphrase is not the right one; it ends in a line break, of which only one is cut, and it has characters outside ASCII, which may have been typed in another form or encoding",
-                (false, true) => "the passphrase is not the right one",
+                (false, true) => "the passphrase is not the right one; check which store it is for",
             }
         })
     }
@@ -275,7 +275,7 @@ impl Seal for Passphrase {
     ) -> Result<WrappedKey, SealError> {
         if self.bytes.is_empty() {
             return Err(SealError::Refused {
-                detail: "an empty passphrase protects nothing".into(),
+                detail: "an empty passphrase protects nothing; choose one".into(),
             });
         }
         let mut salt = [0; SALT];

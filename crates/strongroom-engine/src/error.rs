@@ -99,7 +99,7 @@ impl Denied {
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 pub enum NotFound {
     /// No secret at that path.
-    #[error("there is no secret at this path")]
+    #[error("there is no secret at this path: check it, or put one")]
     Secret,
     /// No namespace of that name.
     #[error("there is no such namespace: create it, or put a secret into it")]
@@ -108,10 +108,10 @@ pub enum NotFound {
     #[error("there is no store here: create one with `create` or `open_or_create`")]
     Store,
     /// No version of that number, or it was pruned.
-    #[error("the secret has no version {0}")]
+    #[error("the secret has no version {0}: its metadata list those that it has")]
     Version(Version),
     /// No version that the stage points at.
-    #[error("the secret has no {0} version")]
+    #[error("the secret has no {0} version: name another, or put one")]
     Stage(strongroom_core::Stage),
     /// The version is deleted softly.
     #[error("version {0} is deleted: `undelete` brings it back")]
@@ -128,7 +128,7 @@ pub enum NotFound {
         newest_enabled: Option<Version>,
     },
     /// The version is destroyed.
-    #[error("version {0} is destroyed, and cannot come back")]
+    #[error("version {0} is destroyed and cannot come back: put a new one")]
     Destroyed(Version),
     /// The secret's expiry has passed.
     #[error("the secret has expired: put a new version and a new expiry")]
@@ -273,7 +273,7 @@ pub enum Invalid {
     #[error(transparent)]
     Metadata(#[from] MetadataError),
     /// A value beyond what the engine or the storage takes.
-    #[error("the value has {bytes} bytes: at most {limit} fit ({whose})")]
+    #[error("there are {bytes} bytes where at most {limit} fit ({whose}): make them fewer")]
     TooLarge {
         /// How many it has.
         bytes: usize,
@@ -289,7 +289,7 @@ pub enum Invalid {
     #[error("this secret takes no write without an expectation: pass one")]
     ExpectationRequired,
     /// The version is not in a state for that.
-    #[error("version {version} is {state}, so this cannot be done to it")]
+    #[error("version {version} is {state}, so this cannot be done to it: choose another")]
     State {
         /// The version.
         version: Version,

@@ -178,7 +178,9 @@ pub enum FaultKind {
         format: &'static str,
     },
     /// YAML that stands for more than is written.
-    #[error("anchors, aliases and deep nesting are refused: write the values out")]
+    #[error(
+        "anchors, aliases, deep nesting and a second document are refused: write the values out"
+    )]
     Expansion,
     /// No list of rules.
     #[error("there is no `rule`: write rules, or an empty list to deny everything")]

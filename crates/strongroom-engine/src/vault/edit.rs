@@ -274,7 +274,7 @@ impl<'a> Draft<'a> {
         hold: &HoldMetadata,
     ) -> Result<Version, Error> {
         if hold.id.is_empty() || hold.id.len() > 64 {
-            return Err(Invalid::Request("a hold has an id of 1 to 64 bytes").into());
+            return Err(Invalid::Request("a hold has an id of 1 to 64 bytes: choose one").into());
         }
         let now = self.now;
         let entry = self.entry(which)?;

@@ -72,6 +72,11 @@ pub(crate) async fn create(parts: &Parts) -> Result<(Vault, Vec<DeadLog>), Error
     let wrapped = wrapped.map_err(Unavailable::Seal)?;
     keyring.seals.push(SealEntry { id, kind: parts.seal.kind().to_owned(), wrapped });
     let record = keyring.encode(&*parts.entropy)?;
+    let (bytes, limit) = (record.len(), parts.storage.profile().value_bytes.get());
+    if bytes > limit {
+        let whose = "the storage's limit on one record";
+        return Err(Invalid::TooLarge { bytes, limit, whose }.into());
+    }
     let digest = Vault::digest_of(&record);
     let key = strongroom_crypto::keyring_key();
     let batch = Batch::new(vec![Op::Put { key, expect: Expect::Absent, value: record }])?;
