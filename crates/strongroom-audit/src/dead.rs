@@ -137,11 +137,11 @@ impl DeadLogReader {
         self.tree.push(bytes);
         match line {
             Line::Open(_) if receipt.index > 0 => {
-                return Err(malformed(path, receipt.index + 1, "a log begins once"));
+                return Err(fileless(receipt.index + 1, "a log begins once"));
             }
             // A log whose last line this is has ended, and is not read here.
             Line::Close(_) => {
-                return Err(malformed(path, receipt.index + 1, "lines follow the end of the log"));
+                return Err(fileless(receipt.index + 1, "lines follow the end of the log"));
             }
             Line::Name(name) => {
                 self.names.insert(name.token, name.sealed.into_owned());
@@ -188,10 +188,10 @@ impl DeadLogReader {
                     let line = intent.receipt.index + 1;
                     let sealed = names
                         .get(&name)
-                        .ok_or_else(|| nameless(line, "no line before it tells its name"))?;
+                        .ok_or_else(|| fileless(line, "no line before it tells its name"))?;
                     intent.target = identity
                         .decrypt_name(log, sealed)
-                        .map_err(|_| nameless(line, "the name of its target does not open"))?;
+                        .map_err(|_| fileless(line, "the name of its target does not open"))?;
                 }
                 Ok(intent)
             })
@@ -200,7 +200,8 @@ impl DeadLogReader {
     }
 }
 
-fn nameless(line: u64, detail: &str) -> AuditError {
+/// An error that knows no file yet.
+fn fileless(line: u64, detail: &str) -> AuditError {
     AuditError::Malformed { file: "".into(), line, detail: detail.into() }
 }
 

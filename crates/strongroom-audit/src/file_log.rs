@@ -180,7 +180,9 @@ impl AuditSink for FileLog {
     }
 
     async fn attach(&self, store: Arc<dyn StoreIdentity>) -> Result<Attached, AuditError> {
-        self.close().await?;
+        // A log that this sink wrote before and that nobody closed is dead like any other: ending it
+        // here would hide what is open in it.
+        drop(self.lock()?.take());
         self.begin(&store)
     }
 

@@ -188,17 +188,19 @@ fn another_store_is_refused_and_nothing_is_changed() {
 }
 
 #[test]
-fn attaching_again_closes_the_earlier_log() {
+fn attaching_again_leaves_the_earlier_log_to_be_settled() {
     let scratch = tempfile::tempdir().unwrap();
     let identity = FakeIdentity::new(1);
     let (log, first) = attach(scratch.path(), &identity);
     block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Held)).unwrap();
     let second = block_on(log.attach(Arc::clone(&identity) as _)).unwrap();
     assert_ne!(first.log, second.log);
-    assert!(second.dead.is_empty());
     let text = fs::read(file_of(scratch.path(), first.log)).unwrap();
+    let lines = text.iter().filter(|byte| **byte == b'\n').count();
+    let [dead] = second.dead.as_slice() else { panic!("{:?}", second.dead) };
+    assert_eq!((dead.log, dead.size, dead.open.len()), (first.log, lines as u64, 0));
     let last = text.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap();
-    assert!(matches!(read_line(last).unwrap(), Line::Close(_)));
+    assert!(matches!(read_line(last).unwrap(), Line::Decision(_)), "held lines are there");
 }
 
 #[test]

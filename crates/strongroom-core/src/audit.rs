@@ -340,8 +340,9 @@ pub trait AuditSink: Debug + Send + Sync + 'static {
     /// Where the sink cannot be read.
     async fn owner(&self) -> Result<Option<StoreId>, AuditError>;
 
-    /// Begins a log of its own for this open of the store, and locks those that were left open.
-    /// Called at each open and unseal. The first record is `Synced` when this returns.
+    /// Begins a log of its own for this open of the store, and locks those that were left open: a
+    /// log that this sink wrote before and that was not closed is one of them. Called at each open
+    /// and unseal. The first record is `Synced` when this returns.
     ///
     /// # Errors
     /// `OtherStore`, `Malformed`, or where the sink cannot be written.

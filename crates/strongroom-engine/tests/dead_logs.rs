@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use futures_executor::block_on;
-use strongroom_audit::{Line, read_line};
+use strongroom_audit::{Finding, Line, Verdict, read_line};
 use strongroom_core::{Opaque, Outcome, Principal};
 use strongroom_engine::{Error, Session, Strongroom, Unavailable};
 use strongroom_policy::Policy;
@@ -89,4 +89,26 @@ fn a_killed_room_takes_nothing_more_and_its_log_is_settled() {
     let report = block_on(alice(&again).verify()).unwrap();
     assert_eq!(report.accusations().count(), 0, "{:?}", report.findings);
     block_on(living.close()).unwrap();
+}
+
+#[test]
+fn a_write_that_was_open_when_the_store_was_sealed_is_settled_by_the_unseal() {
+    for (fault, expected) in
+        [(Fault::LostReply, Outcome::Done), (Fault::LostRequest, Outcome::Lost)]
+    {
+        let kit = TestRoom::allowing_all();
+        block_on(alice(&kit.room()).put("prod/db", Opaque::new(b"one"))).unwrap();
+        let (room, storage) = another_process(&kit);
+        let sealed_log = room.log();
+        storage.every(Call::Write, fault);
+        let put = block_on(alice(&room).put("prod/db", Opaque::new(b"two")));
+        assert!(matches!(put, Err(Error::Indeterminate(_))), "{put:?}");
+        storage.heal();
+        let room = block_on(room.seal().unseal(kit.seal.clone())).unwrap();
+        assert_eq!(settled(&kit, sealed_log), (vec![expected], 1), "{fault:?}");
+        let report = block_on(alice(&room).verify()).unwrap();
+        // The kit's own room is still writing: that is a gap to whoever looks from outside.
+        let open = |finding: &Finding| finding.verdict != Verdict::Gap;
+        assert!(!report.findings.iter().any(open), "{:?}", report.findings);
+    }
 }

@@ -1,7 +1,7 @@
 //! Databases on mount points, on what can only be read, and on a disk that is full: real mounts.
 //! Where they are not allowed a test says so loudly, and fails under CI.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -233,10 +233,16 @@ pub fn a_sync_of_another_log_is_refused(open: &dyn Fn() -> Box<dyn AuditSink>) {
 pub fn attaching_again_begins_another_log(open: &dyn Fn() -> Box<dyn AuditSink>) {
     let (sink, identity) = (open(), FakeIdentity::new(1));
     let first = attach(&*sink, &identity);
-    append(&*sink, outcome(1), Durability::Held);
+    append(&*sink, decision(), Durability::Held);
+    let open = append(&*sink, intent(5), Durability::Flushed);
     let second = attach(&*sink, &identity);
     assert_ne!(first.log, second.log);
-    assert!(second.dead.is_empty(), "what was ended is not dead");
+    let left: Vec<_> = second
+        .dead
+        .iter()
+        .map(|dead| (dead.log, dead.open.iter().map(|intent| intent.receipt).collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(left, [(first.log, vec![open])], "its earlier log is dead, with what is open in it");
     assert_eq!(append(&*sink, outcome(2), Durability::Flushed).log, second.log);
 }
 

@@ -155,12 +155,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Sink {
     fn die(&self) {
-        let mut own = lock(&self.own);
-        let writing = own.writer.take().map(|writer| writer.log());
-        let mut logs = lock(&self.logs);
-        for log in own.dead.drain(..).chain(writing) {
-            logs.fates.insert(log, Fate::Dead);
-        }
+        let (mut own, mut logs) = (lock(&self.own), lock(&self.logs));
+        own.abandon(&mut logs);
     }
 }
 
@@ -208,6 +204,14 @@ impl Own {
     }
 
     /// Ends the own log, and lets go of the dead ones.
+    /// Leaves its log and those that it was settling to whoever attaches next.
+    fn abandon(&mut self, logs: &mut Logs) {
+        let writing = self.writer.take().map(|writer| writer.log());
+        for log in self.dead.drain(..).chain(writing) {
+            logs.fates.insert(log, Fate::Dead);
+        }
+    }
+
     fn end(&mut self, logs: &mut Logs) {
         if let Some(writer) = &mut self.writer {
             let first = writer.size();
@@ -256,7 +260,7 @@ impl AuditSink for MemorySink {
         {
             return Err(AuditError::OtherStore { expected: store.store(), found });
         }
-        own.end(&mut logs);
+        own.abandon(&mut logs);
         let dead = logs.claim(&*store)?;
         own.dead = dead.iter().map(|dead| dead.log).collect();
         let writer = LineWriter::begin(Arc::clone(&store))?;
