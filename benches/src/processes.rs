@@ -38,6 +38,17 @@ pub struct Counting {
     pub accusations: Vec<String>,
 }
 
+impl Counting {
+    /// Whether each increment counted once, and nobody is accused. The first version holds 0.
+    #[must_use]
+    pub fn is_exact(&self, wanted: u64) -> bool {
+        let mut acknowledged = self.acknowledged.clone();
+        acknowledged.sort_unstable();
+        let expected = (1..=wanted).map(|value| (value + 1, value));
+        self.last == wanted && expected.eq(acknowledged) && self.accusations.is_empty()
+    }
+}
+
 /// Lets that many processes add one, each that often.
 ///
 /// # Errors

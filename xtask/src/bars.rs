@@ -12,8 +12,8 @@ use std::process::{Command, Stdio};
 
 use table::{BARS, Bar, Measure};
 
-use crate::Outcome;
 use crate::cargo::{cargo, output, root, succeeds, target};
+use crate::{Outcome, python};
 
 /// The package that measures.
 const BENCHES: &str = "strongroom-benches";
@@ -161,6 +161,9 @@ fn by_tests(bar: &Bar, package: &str, test: &str, at_least: usize) -> Result<Vec
         "--",
         "--nocapture",
     ]);
+    if let Ok(python) = python::ready() {
+        command.env(python::VARIABLE, python);
+    }
     let text = output(&mut command, "cargo test");
     let passed = text.as_deref().is_ok_and(|text| text.contains("test result: ok"));
     let cases = text.as_deref().map(cases).unwrap_or_default();

@@ -29,7 +29,7 @@ const fn foundation(id: &'static str, what: &'static str, reach: &'static str) -
     Bar { part: FOUNDATION, id, what, reach, measure: Measure::Binary }
 }
 
-pub(super) const BARS: [Bar; 17] = [
+pub(super) const BARS: [Bar; 18] = [
     Bar {
         part: FOUNDATION,
         id: "misuse",
@@ -37,11 +37,28 @@ pub(super) const BARS: [Bar; 17] = [
         reach: "at least 20 cases",
         measure: Measure::Tests { package: "strongroom-compile-fail", test: "cases", at_least: 20 },
     },
-    foundation(
-        "record-format",
-        "flips, truncations, swaps; the Python reader",
-        "100 % refused or read as named",
-    ),
+    Bar {
+        part: FOUNDATION,
+        id: "record-format",
+        what: "every flip, truncation and swap of records, namespace records, values and blobs",
+        reach: "100 % refused as named",
+        measure: Measure::Tests {
+            package: "strongroom-crypto",
+            test: "record_format",
+            at_least: 50_000,
+        },
+    },
+    Bar {
+        part: FOUNDATION,
+        id: "second-reader",
+        what: "the vectors, 1,000 random records and a whole store, read by the Python reader",
+        reach: "100 % read as written",
+        measure: Measure::Tests {
+            package: "strongroom",
+            test: "second_implementation",
+            at_least: 2_000,
+        },
+    },
     foundation(
         "get-current",
         "get of 256 B, authorised, audited, current, flushed",

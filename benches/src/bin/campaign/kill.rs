@@ -1,9 +1,9 @@
-//! Kills of a writing process: 60, or 500 in full.
+//! Kills of a writing process: 20, or 500 in full.
 
 use strongroom_benches::{Outcome, kills, say};
 
 pub(crate) fn run(full: bool, seed: u64) -> Outcome {
-    let done = kills(if full { 500 } else { 60 }, seed)?;
+    let done = kills(if full { 500 } else { 20 }, seed)?;
     done.faults.iter().for_each(say);
     say(format!(
         "kill: {} kills, {} acknowledged writes, {} values compared, {} faults",

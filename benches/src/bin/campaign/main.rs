@@ -1,6 +1,7 @@
 //! Runs one campaign: `campaign NAME [--full] [--seed N]`, or `campaign --list`.
 
 mod kill;
+mod processes;
 
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use strongroom_benches::{Outcome, child, flag_value, has_flag, say};
 /// A campaign: whether it runs in full, and the seed that repeats it.
 type Campaign = fn(bool, u64) -> Outcome;
 
-const CAMPAIGNS: [(&str, Campaign); 1] = [("kill", kill::run)];
+const CAMPAIGNS: [(&str, Campaign); 2] = [("kill", kill::run), ("processes", processes::run)];
 
 fn main() -> ExitCode {
     if let Some(done) = child() {
