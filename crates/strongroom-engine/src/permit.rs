@@ -42,12 +42,15 @@ pub(crate) struct Redeemed<A: Action> {
     receipt: Receipt,
     loaded: Option<LoadedSecret>,
     asker: Option<Asker>,
+    at: Monotonic,
 }
 
 /// Who asks, as a session knows it.
 #[derive(Clone)]
 pub(crate) struct Asker {
     pub(crate) principal: Principal,
+    /// Whether the principal's id is one that strongroom takes.
+    pub(crate) is_well_formed: bool,
     pub(crate) context: RequestContext,
     pub(crate) subject: Subject,
     pub(crate) freshness: Freshness,
@@ -67,7 +70,8 @@ impl<A: Action> Permit<A> {
     }
 
     /// Opens the permit, if it still holds.
-    pub(crate) fn redeem(self) -> Result<Redeemed<A>, Error> {
+    pub(crate) fn redeem(mut self) -> Result<Redeemed<A>, Error> {
+        self.grant.at = self.grant.inner.clock.elapsed();
         let inner = &self.grant.inner;
         if !inner.vault.is_open() {
             return Err(Error::Sealed);
@@ -77,7 +81,7 @@ impl<A: Action> Permit<A> {
             None => false,
         };
         if outdated
-            || inner.clock.elapsed() >= self.expires
+            || self.grant.at >= self.expires
             || inner.policy.revision() != self.policy_revision
         {
             return Err(Unavailable::StalePermit.into());
@@ -107,6 +111,11 @@ impl<A: Action> Redeemed<A> {
 
     pub(crate) fn receipt(&self) -> &Receipt {
         &self.receipt
+    }
+
+    /// When the permit was redeemed.
+    pub(crate) const fn at(&self) -> Monotonic {
+        self.at
     }
 
     /// What was loaded when the permit was granted; once.
@@ -141,7 +150,7 @@ async fn decide(
     now: Timestamp,
 ) -> (Decision, Monotonic) {
     let refused = |decision| (decision, inner.clock.elapsed());
-    if !asker.principal.is_well_formed() {
+    if !asker.is_well_formed {
         return refused(Decision::deny().because("the principal's id is not well formed"));
     }
     if asker.principal.expiry().is_some_and(|until| until <= now) {
@@ -255,6 +264,7 @@ fn grant<A: Action>(
                     loaded: decided.loaded,
                     // Only listings ask again, path by path.
                     asker: (A::NAME == List::NAME).then(|| asker.clone()),
+                    at: decided.at,
                 },
                 expires: decided.at.saturating_add(inner.permit_lifetime),
                 policy_revision: decided.policy_revision,
@@ -315,7 +325,14 @@ pub(crate) async fn authorize_recovery(inner: &Arc<Inner>) -> Result<Redeemed<Re
     let receipts = inner.sink.append(&[record], inner.durability).await?;
     let receipt =
         *receipts.first().ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
-    Ok(Redeemed { inner: inner.clone(), target: WholeStore, receipt, loaded: None, asker: None })
+    Ok(Redeemed {
+        inner: inner.clone(),
+        target: WholeStore,
+        receipt,
+        loaded: None,
+        asker: None,
+        at: inner.clock.elapsed(),
+    })
 }
 
 fn system_record(

@@ -83,6 +83,7 @@ impl From<Version> for WriteOptions {
 pub struct Session {
     inner: Arc<Inner>,
     principal: Principal,
+    is_well_formed: bool,
     context: RequestContext,
     freshness: Freshness,
     subject: Arc<Mutex<Subject>>,
@@ -162,7 +163,8 @@ impl Session {
     pub(crate) fn new(inner: Arc<Inner>, principal: Principal) -> Self {
         let subject = Arc::new(Mutex::new(inner.policy.subject(&principal)));
         let (context, freshness) = (RequestContext::default(), Freshness::Current);
-        Self { inner, principal, context, freshness, subject }
+        let is_well_formed = principal.is_well_formed();
+        Self { inner, principal, is_well_formed, context, freshness, subject }
     }
 
     /// The same session for one request of the host's.
@@ -192,6 +194,7 @@ impl Session {
         }
         Asker {
             principal: self.principal.clone(),
+            is_well_formed: self.is_well_formed,
             context: self.context.clone(),
             subject: subject.clone(),
             freshness: self.freshness,

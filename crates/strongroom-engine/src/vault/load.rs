@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_core::{
-    Entry, Key, Loaded, LoadedHead, Monotonic, Revision, SecretFacts, SecretPath, Stage, Timestamp,
+    Clock, Entry, Key, Loaded, LoadedHead, Monotonic, Revision, SecretFacts, SecretPath, Stage,
     Version, VersionSelector, VersionState,
 };
 use strongroom_crypto::{HeadRef, LiveRef, RecordError, Stages, VersionRef, record_key_id};
@@ -111,10 +111,10 @@ pub(super) fn select<'a>(
 pub(super) fn readable(
     live: &LiveRef<'_>,
     entry: &VersionRef<'_>,
-    now: Timestamp,
+    clock: &dyn Clock,
 ) -> Result<(), NotFound> {
     match entry.state {
-        VersionState::Enabled if live.expires.is_some_and(|expires| expires <= now) => {
+        VersionState::Enabled if live.expires.is_some_and(|expires| expires <= clock.now()) => {
             Err(NotFound::Expired)
         }
         VersionState::Enabled => Ok(()),

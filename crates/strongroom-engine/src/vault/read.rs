@@ -46,7 +46,7 @@ impl Vault {
             let entry = self.readable_version::<K>(&loaded, grant.target().which())?;
             (entry.version, identifiers_in::<K>(&entry)?, value_in(&entry)?)
         };
-        let age = loaded.age(self.clock.elapsed());
+        let age = loaded.age(grant.at());
         let identifiers = match identifiers {
             Held::Here(identifiers) => identifiers,
             Held::Blob(blob) => self.identifiers_from::<K>(&loaded, version, blob).await?,
@@ -104,7 +104,7 @@ impl Vault {
     ) -> Result<VersionRef<'a>, Error> {
         let live = live_of(loaded)?;
         let entry = select(&live, which)?;
-        readable(&live, &entry, self.clock.now())?;
+        readable(&live, &entry, &*self.clock)?;
         if live.kind != K::KIND.as_str() {
             let stored = live.kind.into();
             return Err(KindError::OtherKind { stored, asked: K::KIND }.into());
