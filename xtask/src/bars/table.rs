@@ -15,7 +15,7 @@ pub(super) struct Bar {
 }
 
 pub(super) enum Measure {
-    /// The binary `bar_<id>` of the package in `benches/`.
+    /// The program `bars` of the package in `benches/`, called with the id.
     Binary,
     /// A test target that prints `CASES n`.
     Tests { package: &'static str, test: &'static str, at_least: usize },
