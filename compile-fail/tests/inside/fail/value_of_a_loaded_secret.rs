@@ -1,15 +1,16 @@
-//! A secret that was loaded is not decrypted around its permit.
+//! A secret that was loaded is not decrypted around its permit: nobody else gets at its versions,
+//! which hold the keys of the values.
 
-use strongroom_core::{SecretValue, Version};
+use strongroom_core::{Opaque, VersionSelector};
 
 use crate::error::Error;
 use crate::room::Inner;
 use crate::vault::LoadedSecret;
 
-pub(crate) async fn decrypt(
+pub(crate) fn decrypt(
     inner: &Inner,
-    loaded: LoadedSecret,
-    version: Version,
-) -> Result<SecretValue, Error> {
-    inner.vault.value_of(&loaded, version).await //~ E0624
+    loaded: &LoadedSecret,
+    which: VersionSelector,
+) -> Result<(), Error> {
+    inner.vault.readable_version::<Opaque>(loaded, which).map(drop) //~ E0624
 }
