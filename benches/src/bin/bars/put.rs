@@ -1,13 +1,14 @@
 //! A durable `put` of 256 B: beside a bare insert, with many tasks at once, and in syncs.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use futures_executor::block_on;
 use rusqlite::{Connection, params};
 use strongroom::Durability;
-use strongroom_benches::{Outcome, Room, Spread, bar, interleave, owner, path, puts, time, value};
+use strongroom_benches::{
+    Outcome, Room, Spread, bar, interleave, owner, path, puts, syncs, time, value,
+};
 
 /// What the storage writes for a secret of 256 B, about: head and key.
 const RECORD_BYTES: usize = 700;
@@ -17,7 +18,7 @@ pub(crate) fn put(quick: bool) -> Outcome {
     let rounds = if quick { 100 } else { 1_000 };
     beside_a_bare_insert(rounds)?;
     many_at_once(rounds)?;
-    syncs()
+    syncs_of_a_put()
 }
 
 fn beside_a_bare_insert(rounds: usize) -> Outcome {
@@ -115,60 +116,20 @@ fn to_f64(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
-/// The syncs of a child that puts, seen by `strace`, less those of one that puts nothing.
-fn syncs() -> Outcome {
+/// The syncs of a child that puts, less those of one that only opens and closes.
+fn syncs_of_a_put() -> Outcome {
     // Few enough that no checkpoint falls among them: it syncs the write-ahead file too.
     let puts = 100;
-    let room = Room::create(Durability::Flushed)?;
-    let dir = room.dir;
-    block_on(room.room.close())?;
-    let before = traced(dir.path(), 0)?;
-    let after = traced(dir.path(), puts)?;
-    let each = |count: fn(&Syncs) -> usize| {
-        to_f64(count(&after).saturating_sub(count(&before))) / to_f64(puts)
+    let Room { dir, room } = Room::create(Durability::Flushed)?;
+    // The namespace is there: creating it is a write of its own.
+    block_on(room.session(owner()).put(path(0)?, value(0)))?;
+    block_on(room.close())?;
+    let place = dir.path().to_str().ok_or("a temporary directory without a name")?;
+    let count = |puts: usize| -> Outcome<usize> {
+        Ok(syncs(&["child-puts", place, &puts.to_string()])?.values().sum())
     };
-    let (waited, checkpoints) = (each(|s| s.log + s.wal), each(|s| s.other));
-    let figure = format!(
-        "{waited:.2} syncs a put ({:.2} of the log, {:.2} of the write-ahead file), and \
-         {checkpoints:.2} of checkpoints",
-        each(|s| s.log),
-        each(|s| s.wal)
-    );
-    bar("put", figure, waited <= 2.0);
+    let (none, all) = (count(0)?, count(puts)?);
+    let each = to_f64(all.saturating_sub(none)) / to_f64(puts);
+    bar("put", format!("{each:.2} syncs a put"), each <= 2.0);
     Ok(())
-}
-
-#[derive(Default)]
-struct Syncs {
-    log: usize,
-    wal: usize,
-    other: usize,
-}
-
-fn traced(dir: &Path, puts: usize) -> Outcome<Syncs> {
-    let trace = dir.join("trace");
-    let status = Command::new("strace")
-        .args(["-f", "-y", "-e", "trace=fsync,fdatasync,sync_file_range,msync,sync,syncfs", "-o"])
-        .arg(&trace)
-        .arg(std::env::current_exe()?)
-        .arg("child-puts")
-        .arg(dir)
-        .arg(puts.to_string())
-        .stdout(Stdio::null())
-        .status()
-        .map_err(|error| format!("strace is needed to count syncs: {error}"))?;
-    if !status.success() {
-        return Err(format!("the child that puts ended with {status}").into());
-    }
-    let mut syncs = Syncs::default();
-    let text = std::fs::read_to_string(&trace)?;
-    std::fs::remove_file(&trace)?;
-    for line in text.lines().filter(|line| line.contains("sync") && line.contains('(')) {
-        match line {
-            line if line.contains(".jsonl>") => syncs.log += 1,
-            line if line.contains("-wal>") => syncs.wal += 1,
-            _ => syncs.other += 1,
-        }
-    }
-    Ok(syncs)
 }
