@@ -6,7 +6,9 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use strongroom_core::{Entry, Key, List, ListNamespaces, Namespace, Prefix, Scan, SecretPath};
+use strongroom_core::{
+    Entry, Key, List, ListNamespaces, Listed, MAX_KEY_BYTES, Namespace, Prefix, Scan, SecretPath,
+};
 use strongroom_crypto::{HeadRef, NamespaceState};
 
 use super::Vault;
@@ -16,6 +18,7 @@ use crate::permit::Redeemed;
 
 /// How many heads are read at once.
 const PAGE: NonZeroU32 = NonZeroU32::new(256).unwrap();
+const TWICE: NonZeroU32 = NonZeroU32::new(2).unwrap();
 
 /// A walk over all secrets below a prefix, in no order.
 pub(crate) struct Walk {
@@ -29,37 +32,62 @@ pub(crate) struct Walk {
 impl Walk {
     /// The next page of paths that the caller may see; `None` at the end.
     pub(crate) async fn next_page(&mut self) -> Result<Option<Vec<SecretPath>>, Error> {
-        let inner = self.grant.inner().clone();
-        let vault = &inner.vault;
-        vault.keys.get()?;
-        while self.more {
-            let Some(namespace) = &self.namespace else { break };
-            let scan = Scan {
-                prefix: self.prefix.clone(),
-                after: self.after.clone(),
-                limit: PAGE,
-                with_values: true,
-            };
-            let page = vault.storage.list(&scan).await?;
-            self.more = page.more;
-            self.after = page.entries.last().map(|entry| entry.key.clone());
-            let mut paths = Vec::with_capacity(page.entries.len());
-            for entry in page.entries {
-                let value = entry.value.unwrap_or_default();
-                let path = vault.listed(namespace, &entry.key, &value).await?;
-                // A path may be a secret and a prefix: its own head lies among those below it.
-                if let Some(path) = path
-                    && self.grant.target().contains(&path)
-                    && self.grant.may_see(&path).await
-                {
-                    paths.push(path);
-                }
+        while let Some(records) = self.records(PAGE).await? {
+            let mut paths = Vec::with_capacity(records.len());
+            for record in records {
+                paths.extend(self.visible(record).await?);
             }
             if !paths.is_empty() {
                 return Ok(Some(paths));
             }
         }
         Ok(None)
+    }
+
+    /// The next records, at most that many; `None` at the end.
+    async fn records(&mut self, limit: NonZeroU32) -> Result<Option<Vec<Listed>>, Error> {
+        let vault = &self.grant.inner().vault;
+        vault.keys.get()?;
+        if !self.more || self.namespace.is_none() {
+            return Ok(None);
+        }
+        let (prefix, after) = (self.prefix.clone(), self.after.clone());
+        let page = vault.storage.list(&Scan { prefix, after, limit, with_values: true }).await?;
+        self.more = page.more;
+        if let Some(last) = page.entries.last() {
+            self.after = Some(last.key.clone());
+        }
+        Ok(Some(page.entries))
+    }
+
+    /// The path of a record, if there is a secret that the caller may see.
+    async fn visible(&self, record: Listed) -> Result<Option<SecretPath>, Error> {
+        let Some(namespace) = &self.namespace else { return Ok(None) };
+        let value = record.value.unwrap_or_default();
+        let path = self.grant.inner().vault.listed(namespace, &record.key, &value).await?;
+        match path {
+            // A path may be a secret and a prefix: its own head lies among those below it.
+            Some(path) if self.grant.target().contains(&path) => {
+                Ok(self.grant.may_see(&path).await.then_some(path))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The greatest key that a head below the prefix of that name can have.
+    fn last_key_below(&self, name: &str) -> Option<Key> {
+        let (id, names, _) = self.namespace.as_deref()?.parts()?;
+        let child: Prefix = self.grant.target().join(name).ok()?.into();
+        let mut key = strongroom_crypto::head_prefix(id, names, &child);
+        key.resize(MAX_KEY_BYTES, u8::MAX);
+        Some(Key::new(key))
+    }
+
+    /// Goes on after that key, which need not exist.
+    fn skip_to(&mut self, key: Key) {
+        if self.after.as_ref().is_none_or(|after| *after < key) {
+            self.after = Some(key);
+        }
     }
 }
 
@@ -122,20 +150,34 @@ impl Vault {
     }
 
     /// One level below the prefix of the permit, sorted by name.
+    ///
+    /// A child's own head comes before all heads below it. So a child is known as soon as one head
+    /// below it is seen, and the rest of them is jumped over: the calls grow with the children. Only
+    /// below a child where nothing can be seen, each head is looked at.
     pub(crate) async fn children(grant: Redeemed<List>, most: usize) -> Result<Vec<Child>, Error> {
-        let base = grant.target().clone();
-        let depth = base.segments().count();
+        let depth = grant.target().segments().count();
         let mut walk = Self::walk(grant).await?;
         let mut found: std::collections::BTreeMap<String, (bool, bool)> =
             std::collections::BTreeMap::new();
-        while let Some(page) = walk.next_page().await? {
-            for path in page {
+        // Pages grow while all of them is of use: a flat level takes few calls, too.
+        let mut limit = NonZeroU32::MIN;
+        while let Some(records) = walk.records(limit).await? {
+            let (mut known, mut wasted): (Option<Key>, bool) = (None, false);
+            for record in records {
+                if known.as_ref().is_some_and(|last| record.key <= *last) {
+                    wasted = true;
+                    continue;
+                }
+                let Some(path) = walk.visible(record).await? else { continue };
                 let mut rest = path.segments().skip(depth);
                 let Some(name) = rest.next() else { continue };
                 let deeper = rest.next().is_some();
                 let child = found.entry(name.to_owned()).or_default();
                 child.0 |= !deeper;
                 child.1 |= deeper;
+                if deeper {
+                    known = walk.last_key_below(name);
+                }
             }
             if found.len() > most {
                 return Err(Invalid::Request(
@@ -143,6 +185,13 @@ impl Vault {
                 )
                 .into());
             }
+            if let Some(last) = known {
+                walk.skip_to(last);
+            }
+            limit = match wasted {
+                true => NonZeroU32::MIN,
+                false => limit.saturating_mul(TWICE).min(PAGE),
+            };
         }
         Ok(found
             .into_iter()
