@@ -1,6 +1,7 @@
 //! Lower-case hex, written by arithmetic that the compiler turns into vector code.
 
 /// Appends the bytes as lower-case hex.
+#[inline]
 pub(crate) fn push(buffer: &mut Vec<u8>, bytes: &[u8]) {
     let start = buffer.len();
     buffer.resize(start + 2 * bytes.len(), 0);

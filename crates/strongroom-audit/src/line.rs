@@ -408,9 +408,13 @@ pub(crate) const fn kind_name(kind: RecordKind) -> &'static str {
 }
 
 /// Writes one flat object: `{"t":"…","…":"…"}`.
+///
+/// A line is written at each decision. Inlined, the names of fields are copied as constants, which
+/// halves the time of a line.
 struct Json<'b>(&'b mut Vec<u8>);
 
 impl Json<'_> {
+    #[inline(always)]
     fn raw(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
     }
@@ -425,6 +429,7 @@ impl Json<'_> {
         self.raw(b"}");
     }
 
+    #[inline(always)]
     fn key(&mut self, key: &'static str) {
         self.raw(b",\"");
         self.raw(key.as_bytes());
@@ -432,12 +437,14 @@ impl Json<'_> {
     }
 
     /// A text that needs no escapes.
+    #[inline(always)]
     fn text(&mut self, key: &'static str, text: &'static str) {
         self.key(key);
         self.raw(text.as_bytes());
         self.raw(b"\"");
     }
 
+    #[inline(always)]
     fn hex(&mut self, key: &'static str, bytes: &[u8]) {
         self.key(key);
         hex::push(self.0, bytes);
@@ -458,6 +465,7 @@ impl Json<'_> {
         let _ = serde_json::to_writer(&mut *self.0, text);
     }
 
+    #[inline(always)]
     fn token(&mut self, key: &'static str, token: Option<NameToken>) {
         if let Some(token) = token {
             self.hex(key, &token.0);
