@@ -176,6 +176,27 @@ async fn decide(
     }
 }
 
+/// A request that is decided, before anything is loaded for it.
+struct Judged<A: Action> {
+    target: A::Target,
+    request: AccessRequest,
+    decision: Decision,
+    at: Monotonic,
+    loaded: Option<LoadedSecret>,
+    policy_revision: u64,
+    failed: Option<Error>,
+}
+
+impl<A: Action> Judged<A> {
+    /// The path that is still to be loaded: that of an allowed request alone.
+    fn wanted(&self) -> Option<&SecretPath> {
+        let open = self.decision.effect() == Effect::Allow
+            && self.loaded.is_none()
+            && self.failed.is_none();
+        self.request.target.secret().filter(|_| open)
+    }
+}
+
 /// A request whose decision is not recorded yet.
 struct Decided<A: Action> {
     target: A::Target,
@@ -187,17 +208,17 @@ struct Decided<A: Action> {
     failed: Option<Error>,
 }
 
-async fn prepare<A: Action>(
+async fn judge<A: Action>(
     inner: &Arc<Inner>,
     asker: &Asker,
     target: A::Target,
-) -> Result<Decided<A>, Error> {
+) -> Result<Judged<A>, Error> {
     let policy_revision = inner.policy.revision();
     let now = inner.clock.now();
     let wide: Target = target.clone().into();
     let mut request = AccessRequest::new(asker.principal.clone(), A::NAME, wide, now);
     request.context = asker.context.clone();
-    let (mut loaded, mut failed) = (None, None);
+    let (mut loaded, mut failed, mut outage) = (None, None, false);
     // Only a policy that says so sees a secret before it is allowed, and it asks by principal,
     // action and path alone: within a namespace, what exists and what does not takes the same
     // calls.
@@ -212,25 +233,44 @@ async fn prepare<A: Action>(
             // Decided like a path without a secret, so that a refusal does not tell that there is
             // one. INVARIANT: whatever is decided, nothing is loaded any more.
             Err(error @ Error::Tampered(_)) => failed = Some(error),
+            // Nobody can decide without the facts. An outage is the same for what exists and what
+            // does not, so that the caller may know of it.
+            Err(error @ Error::Unavailable(_)) => (failed, outage) = (Some(error), true),
             Err(error) => return Err(error),
         }
     }
-    let (decision, at) = decide(inner, asker, &request, now).await;
+    let (decision, at) = if outage {
+        let why = "what the policy needs to know of the secret could not be loaded";
+        (Decision::unavailable(why), inner.clock.elapsed())
+    } else {
+        decide(inner, asker, &request, now).await
+    };
     if decision.effect() != Effect::Allow {
         loaded = None;
-    } else if let (None, None, Some(path)) = (&loaded, &failed, request.target.secret()) {
-        match inner.vault.load(path, asker.freshness).await {
-            Ok(secret) => loaded = Some(secret),
-            // Recorded as allowed; what was in the way goes to the caller.
-            Err(error) => failed = Some(error),
-        }
+        // Nor is whoever is refused told of damage.
+        failed = failed.filter(|_| outage);
+    }
+    Ok(Judged { target, request, decision, at, loaded, policy_revision, failed })
+}
+
+/// Adds what was loaded to what was judged, and puts both on record.
+fn put_on_record<A: Action>(
+    judged: Judged<A>,
+    found: Option<Result<LoadedSecret, Error>>,
+) -> Decided<A> {
+    let Judged { target, request, decision, at, mut loaded, policy_revision, mut failed } = judged;
+    match found {
+        Some(Ok(secret)) => loaded = Some(secret),
+        // Recorded as allowed; what was in the way goes to the caller.
+        Some(Err(error)) => failed = Some(error),
+        None => {}
     }
     let which = match &request.target {
         Target::Version(secret) => secret.which(),
         _ => Stage::Current.into(),
     };
     let record = AuditRecord::Decision(DecisionRecord {
-        at: now,
+        at: request.now,
         principal: Some(request.principal),
         action: A::NAME,
         effect: decision.effect(),
@@ -239,7 +279,20 @@ async fn prepare<A: Action>(
         context: request.context,
         loaded: loaded.as_ref().and_then(|loaded| loaded.summary(which)),
     });
-    Ok(Decided { target, decision, at, loaded, record, policy_revision, failed })
+    Decided { target, decision, at, loaded, record, policy_revision, failed }
+}
+
+async fn prepare<A: Action>(
+    inner: &Arc<Inner>,
+    asker: &Asker,
+    target: A::Target,
+) -> Result<Decided<A>, Error> {
+    let judged = judge::<A>(inner, asker, target).await?;
+    let found = match judged.wanted() {
+        Some(path) => Some(inner.vault.load(path, asker.freshness).await),
+        None => None,
+    };
+    Ok(put_on_record(judged, found))
 }
 
 fn grant<A: Action>(
@@ -251,9 +304,10 @@ fn grant<A: Action>(
     let explanation = decided.decision.explanation();
     match decided.decision.effect() {
         Effect::Deny => Err(Denied::new(A::NAME, receipt, explanation.clone()).into()),
-        Effect::Unavailable => {
-            Err(Unavailable::Policy { receipt, explanation: explanation.clone() }.into())
-        }
+        Effect::Unavailable => Err(match decided.failed {
+            Some(outage) => outage,
+            None => Unavailable::Policy { receipt, explanation: explanation.clone() }.into(),
+        }),
         Effect::Allow => match decided.failed {
             Some(error) => Err(error),
             None => Ok(Permit {
@@ -299,10 +353,17 @@ pub(crate) async fn authorize_reads(
     if !inner.vault.is_open() {
         return Err(Error::Sealed);
     }
+    let mut judged = Vec::with_capacity(secrets.len());
+    for secret in secrets {
+        judged.push(judge::<Read>(inner, asker, secret.clone()).await?);
+    }
+    let wanted: Vec<&SecretPath> = judged.iter().filter_map(Judged::wanted).collect();
+    let mut found = inner.vault.load_many(&wanted, asker.freshness).await.into_iter();
     let mut decided = Vec::with_capacity(secrets.len());
     let mut records = Vec::with_capacity(secrets.len());
-    for secret in secrets {
-        let one = prepare::<Read>(inner, asker, secret.clone()).await?;
+    for one in judged {
+        let found = if one.wanted().is_some() { found.next() } else { None };
+        let one = put_on_record(one, found);
         records.push(one.record.clone());
         decided.push(one);
     }

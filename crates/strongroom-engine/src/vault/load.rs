@@ -23,7 +23,7 @@ pub(crate) struct LoadedSecret {
     pub(super) namespace: Option<Arc<OpenNamespace>>,
     pub(super) key: Option<Key>,
     pub(super) head: Option<OpenedHead>,
-    checked: Monotonic,
+    pub(super) checked: Monotonic,
 }
 
 /// A decrypted head, wiped on drop, with the record that it came from.
@@ -204,7 +204,7 @@ impl Vault {
             .is_some_and(|cached| cached.revision != *head.revision())
     }
 
-    fn is_fresh(
+    pub(super) fn is_fresh(
         verified: Verified,
         freshness: Freshness,
         now: Monotonic,

@@ -11,6 +11,7 @@ mod edit;
 mod keys;
 mod list;
 mod load;
+mod load_many;
 mod namespaces;
 mod open;
 mod read;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use strongroom_core::{
-    CreateNamespace, DestroyNamespace, Expect, Namespace, Receipt, Timestamp, WriteId,
+    CreateNamespace, DestroyNamespace, Entry, Expect, Key, Namespace, Receipt, Timestamp, WriteId,
 };
 use strongroom_crypto::{
     Epoch, Lineage, NameKey, NamespaceId, NamespaceRecord, NamespaceState, RecordKey,
@@ -34,8 +34,20 @@ impl Vault {
         let key = strongroom_crypto::namespace_key(&keys.keyring.store_names, &name);
         let mut answers = self.storage.read(std::slice::from_ref(&key)).await?;
         let Some(entry) = answers.pop().flatten() else { return Ok(None) };
+        self.learn_namespace(keys, &name, key, entry, verified).await
+    }
+
+    /// Opens a namespace record as it was read, and keeps it. `None`: it is destroyed.
+    pub(super) async fn learn_namespace(
+        &self,
+        keys: &Arc<OpenKeys>,
+        name: &Namespace,
+        key: Key,
+        entry: Entry,
+        verified: Verified,
+    ) -> Result<Option<Arc<OpenNamespace>>, Error> {
         let record = self.open_namespace(keys, &key, &entry.value).await?;
-        if record.name != name {
+        if record.name != *name {
             return Err(Tampered::Content("a namespace record of another name").into());
         }
         let opened = OpenNamespace::new(key, entry.revision, record, verified).map(Arc::new);
@@ -49,7 +61,7 @@ impl Vault {
     pub(super) async fn open_namespace(
         &self,
         keys: &Arc<OpenKeys>,
-        key: &strongroom_core::Key,
+        key: &Key,
         record: &[u8],
     ) -> Result<NamespaceRecord, Error> {
         let id = strongroom_crypto::record_key_id(record)?;
