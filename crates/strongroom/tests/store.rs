@@ -155,6 +155,52 @@ fn fc_076_a_copy_made_while_keys_are_rotated_opens_and_proves_itself() {
     honest(&session);
 }
 
+/// Heads are replaced, and their keys destroyed, while the verifier looks at them.
+#[test]
+fn a_verifier_accuses_none_of_four_opens_that_write() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("room");
+    let room = open(&dir);
+    let session = alice(&room);
+    session.put("prod/s0", Opaque::new(b"x")).unwrap();
+    let threads: Vec<_> = (0..4_usize)
+        .map(|who| {
+            let dir = dir.clone();
+            std::thread::spawn(move || {
+                let room = open(&dir);
+                let session = alice(&room);
+                // Another may have been faster, or have taken what this one wanted.
+                let done = |answer: Result<(), Error>| match answer {
+                    Ok(()) | Err(Error::Conflict(_) | Error::NotFound(_) | Error::Invalid(_)) => {}
+                    Err(error) => panic!("{error:?}"),
+                };
+                for round in 0..20 {
+                    let n = (round * 7 + who * 3) % 10;
+                    let path = format!("prod/s{n}");
+                    let length = if n.is_multiple_of(3) { 70_000 } else { 100 };
+                    done(session.put(&*path, Opaque::new(vec![7; length])).map(drop));
+                    match (round + who) % 6 {
+                        1 => done(session.delete(&*path).map(drop)),
+                        2 => done(session.purge(&*path)),
+                        3 => done(session.rotate_keys("prod")),
+                        4 => done(session.rewrap("prod").map(drop)),
+                        5 => done(session.sweep("prod").map(drop)),
+                        _ => {}
+                    }
+                }
+                room.close().unwrap();
+            })
+        })
+        .collect();
+    while !threads.iter().all(std::thread::JoinHandle::is_finished) {
+        honest(&session);
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    honest(&session);
+}
+
 /// Four opens of one store, as four processes would have it.
 #[test]
 fn no_increment_is_lost_between_four_opens() {

@@ -227,8 +227,9 @@ impl Vault {
                 let Some(namespace) = namespace else {
                     return Err(crate::error::NotFound::Namespace.into());
                 };
-                let plaintext = self.decrypt_head(&namespace, &doubt.key, record)?;
-                let head = HeadRef::parse(&plaintext)
+                let met = self.open_met(&namespace, &doubt.key, record).await?;
+                let met = met.ok_or(crate::error::NotFound::Namespace)?;
+                let head = HeadRef::parse(&met.plaintext)
                     .map_err(|_| crate::error::Tampered::Content("a head of another form"))?;
                 (head.base.seq, head.base.lineage)
             }

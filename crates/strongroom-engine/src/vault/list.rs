@@ -13,7 +13,7 @@ use strongroom_crypto::{HeadRef, NamespaceState};
 
 use super::Vault;
 use super::keys::OpenNamespace;
-use crate::error::{Error, Invalid, NotFound, Tampered};
+use crate::error::{Error, Invalid, Tampered};
 use crate::permit::Redeemed;
 
 /// How many heads are read at once.
@@ -120,25 +120,16 @@ impl Vault {
         Ok(Walk { grant, namespace, prefix, after: None, more })
     }
 
-    /// The path of a listed head; `None` for a tombstone.
+    /// The path of a listed head; `None` for a tombstone, and for what is gone since.
     async fn listed(
         &self,
         namespace: &OpenNamespace,
         key: &Key,
         record: &[u8],
     ) -> Result<Option<SecretPath>, Error> {
-        let plaintext = match self.decrypt_head(namespace, key, record) {
-            Ok(plaintext) => plaintext,
-            Err(_) => {
-                // Keys may have been rotated since the walk began.
-                let keys = self.keys.get()?;
-                self.namespaces.remove(namespace.record.name.as_str());
-                let newer = self.namespace(&keys, namespace.record.name.as_str()).await?;
-                self.decrypt_head(&*newer.ok_or(NotFound::Namespace)?, key, record)?
-            }
-        };
-        let head =
-            HeadRef::parse(&plaintext).map_err(|_| Tampered::Content("a head of another form"))?;
+        let Some(met) = self.open_met(namespace, key, record).await? else { return Ok(None) };
+        let head = HeadRef::parse(&met.plaintext)
+            .map_err(|_| Tampered::Content("a head of another form"))?;
         let path: SecretPath =
             head.path.parse().map_err(|_| Tampered::Content("a head without a path"))?;
         let derived =

@@ -317,8 +317,7 @@ impl Vault {
         }
         if record > namespace.record.generation {
             // The cached record may be older than the head; the stored one must not be.
-            self.namespaces.remove(path.namespace_str());
-            let reloaded = self.namespace(keys, path.namespace_str()).await?;
+            let reloaded = self.namespace_now(keys, &path.namespace()).await?;
             if reloaded.is_none_or(|namespace| namespace.record.generation < record) {
                 return Err(Tampered::KeyringRolledBack.into());
             }

@@ -12,6 +12,7 @@ mod keys;
 mod list;
 mod load;
 mod load_many;
+mod met;
 mod namespaces;
 mod open;
 mod read;

@@ -30,11 +30,20 @@ impl Vault {
             return Ok(Some(namespace));
         }
         let Ok(name) = Namespace::try_from(name) else { return Ok(None) };
+        self.namespace_now(keys, &name).await
+    }
+
+    /// The namespace of that name as the storage holds it now, whatever is known.
+    pub(super) async fn namespace_now(
+        &self,
+        keys: &Arc<OpenKeys>,
+        name: &Namespace,
+    ) -> Result<Option<Arc<OpenNamespace>>, Error> {
         let verified = Verified { mark: self.storage.change_mark(), at: self.clock.elapsed() };
-        let key = strongroom_crypto::namespace_key(&keys.keyring.store_names, &name);
+        let key = strongroom_crypto::namespace_key(&keys.keyring.store_names, name);
         let mut answers = self.storage.read(std::slice::from_ref(&key)).await?;
         let Some(entry) = answers.pop().flatten() else { return Ok(None) };
-        self.learn_namespace(keys, &name, key, entry, verified).await
+        self.learn_namespace(keys, name, key, entry, verified).await
     }
 
     /// Opens a namespace record as it was read, and keeps it. `None`: it is destroyed.

@@ -81,7 +81,7 @@ impl Vault {
                     continue;
                 }
                 found += 1;
-                let path = self.path_of(grant, &entry.key, &record).await?;
+                let Some(path) = self.path_of(grant, &entry.key, &record).await? else { continue };
                 let same = &mut |_: &mut super::edit::Draft<'_>| Ok(());
                 // A lost race means that somebody wrote the head under the active epoch.
                 match self.replace(grant.receipt(), &path, None, Expected::Any, same).await {
@@ -115,19 +115,20 @@ impl Vault {
         }
     }
 
+    /// The path of a head; `None` where it is gone since.
     async fn path_of(
         &self,
         grant: &Redeemed<Rewrap>,
         key: &strongroom_core::Key,
         record: &[u8],
-    ) -> Result<SecretPath, Error> {
+    ) -> Result<Option<SecretPath>, Error> {
         let keys = self.keys.get()?;
         let namespace = self.namespace(&keys, grant.target().as_str()).await?;
         let namespace = namespace.ok_or(NotFound::Namespace)?;
-        let plaintext = self.decrypt_head(&namespace, key, record)?;
-        let head =
-            HeadRef::parse(&plaintext).map_err(|_| Tampered::Content("a head of another form"))?;
-        Ok(head.path.parse().map_err(|_| Tampered::Content("a head without a path"))?)
+        let Some(met) = self.open_met(&namespace, key, record).await? else { return Ok(None) };
+        let head = HeadRef::parse(&met.plaintext)
+            .map_err(|_| Tampered::Content("a head of another form"))?;
+        Ok(Some(head.path.parse().map_err(|_| Tampered::Content("a head without a path"))?))
     }
 
     async fn drop_epochs(

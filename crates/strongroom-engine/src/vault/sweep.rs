@@ -69,9 +69,12 @@ impl Vault {
             // No head yet: its first writer may be about to name them.
             return Ok(Vec::new());
         };
-        let plaintext = self.decrypt_head(namespace, head, &entry.value)?;
-        let view =
-            HeadRef::parse(&plaintext).map_err(|_| Tampered::Content("a head of another form"))?;
+        let Some(met) = self.open_met(namespace, head, &entry.value).await? else {
+            // The namespace is gone: what is left of it is erased as its remains.
+            return Ok(Vec::new());
+        };
+        let view = HeadRef::parse(&met.plaintext)
+            .map_err(|_| Tampered::Content("a head of another form"))?;
         let named: Vec<BlobRef> = view.live.iter().flat_map(named_blobs).collect();
         Ok(blobs
             .into_iter()

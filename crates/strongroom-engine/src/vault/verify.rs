@@ -95,11 +95,19 @@ impl Vault {
                 let Some(namespace) = self.namespace_of_id(namespace).await? else {
                     return Ok(None);
                 };
-                let Ok(plaintext) = self.decrypt_head(&namespace, key, record) else {
-                    findings.push(alien("the head does not open with the namespace's keys"));
-                    return Ok(None);
+                let met = match self.open_met(&namespace, key, record).await {
+                    Ok(Some(met)) => met,
+                    // It is gone since, or was replaced over and over: the logs tell by whom.
+                    Ok(None) | Err(Error::Unavailable(Unavailable::StalePermit)) => {
+                        return Ok(None);
+                    }
+                    Err(Error::Tampered(_)) => {
+                        findings.push(alien("the head does not open with the namespace's keys"));
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
                 };
-                let Ok(head) = HeadRef::parse(&plaintext) else {
+                let Ok(head) = HeadRef::parse(&met.plaintext) else {
                     findings.push(alien("the head opens and has another form"));
                     return Ok(None);
                 };
@@ -108,7 +116,8 @@ impl Vault {
                         self.inspect_blobs(key, &entry, findings).await?;
                     }
                 }
-                Ok(Some(head.base.lineage.log))
+                // Of a later head only the logs tell who wrote the one that was listed.
+                Ok((!met.is_later).then_some(head.base.lineage.log))
             }
             Some(KeyClass::Namespace { .. }) => {
                 let keys = self.keys.get()?;
@@ -167,10 +176,13 @@ impl Vault {
             return Ok(false);
         };
         let Some(namespace) = self.namespace_of_id(namespace).await? else { return Ok(true) };
-        let Ok(plaintext) = self.decrypt_head(&namespace, key, &entry.value) else {
-            return Ok(false);
+        let met = match self.open_met(&namespace, key, &entry.value).await {
+            Ok(Some(met)) => met,
+            Ok(None) | Err(Error::Unavailable(Unavailable::StalePermit)) => return Ok(true),
+            Err(Error::Tampered(_)) => return Ok(false),
+            Err(error) => return Err(error),
         };
-        let Ok(head) = HeadRef::parse(&plaintext) else { return Ok(false) };
+        let Ok(head) = HeadRef::parse(&met.plaintext) else { return Ok(false) };
         Ok(!head.live.iter().flat_map(super::sweep::named_blobs).any(|named| named == *blob))
     }
 

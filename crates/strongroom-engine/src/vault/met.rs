@@ -1,0 +1,62 @@
+//! Heads that a scan meets, while others replace heads and keys.
+
+use strongroom_core::{Entry, Key};
+use zeroize::Zeroizing;
+
+use super::Vault;
+use super::keys::OpenNamespace;
+use crate::error::{Error, Unavailable};
+
+/// How often a head that keeps being replaced is read anew.
+const ATTEMPTS: usize = 16;
+
+/// A head, decrypted.
+pub(super) struct Met {
+    pub(super) plaintext: Zeroizing<Vec<u8>>,
+    /// Whether it is a later head than the one that was met.
+    pub(super) is_later: bool,
+}
+
+impl Vault {
+    /// Opens a head that a scan met. Since then it may have been rewrapped and its key destroyed:
+    /// one that does not open is read anew. `None`: it is gone, or its namespace is.
+    pub(super) async fn open_met(
+        &self,
+        namespace: &OpenNamespace,
+        key: &Key,
+        record: &[u8],
+    ) -> Result<Option<Met>, Error> {
+        if let Ok(plaintext) = self.decrypt_head(namespace, key, record) {
+            return Ok(Some(Met { plaintext, is_later: false }));
+        }
+        let id = |namespace: &OpenNamespace| namespace.parts().map(|(id, _, _)| id);
+        let keys = self.keys.get()?;
+        let Some(mut entry) = self.head_now(key).await? else { return Ok(None) };
+        for _ in 0..ATTEMPTS {
+            let Some(now) = self.namespace_now(&keys, &namespace.record.name).await? else {
+                return Ok(None);
+            };
+            if id(&now) != id(namespace) {
+                return Ok(None);
+            }
+            let failed = match self.decrypt_head(&now, key, &entry.value) {
+                Ok(plaintext) => {
+                    return Ok(Some(Met { plaintext, is_later: entry.value != record }));
+                }
+                Err(failed) => failed,
+            };
+            // INVARIANT: the keys of a head that is in force are in the namespace record that is.
+            // So only a head that was there before and after the look at the keys does not open.
+            match self.head_now(key).await? {
+                None => return Ok(None),
+                Some(again) if again.revision == entry.revision => return Err(failed),
+                Some(again) => entry = again,
+            }
+        }
+        Err(Unavailable::StalePermit.into())
+    }
+
+    async fn head_now(&self, key: &Key) -> Result<Option<Entry>, Error> {
+        Ok(self.storage.read(std::slice::from_ref(key)).await?.pop().flatten())
+    }
+}
