@@ -196,9 +196,15 @@ impl Namespaces {
         known.values().find(|namespace| is(namespace)).cloned()
     }
 
+    /// Keeps a namespace, unless a newer record of it is known: whoever read an older one was slow.
     pub(super) fn insert(&self, namespace: Arc<OpenNamespace>) {
-        let name = namespace.record.name.as_str().into();
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name, namespace);
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = known
+            .entry(namespace.record.name.as_str().into())
+            .or_insert_with(|| Arc::clone(&namespace));
+        if slot.record.generation <= namespace.record.generation {
+            *slot = namespace;
+        }
     }
 
     pub(super) fn remove(&self, name: &str) {
