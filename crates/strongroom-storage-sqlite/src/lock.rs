@@ -4,7 +4,9 @@
 //! each writer first takes the file `…-next`, then waits for the main one, then lets go of the
 //! first: whoever has just written cannot overtake the one who waits next.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -38,14 +40,24 @@ struct Files {
 /// The lock while it is held.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
+    place: &'a Place,
     main: &'a File,
     for_good: bool,
 }
 
 impl Turn<'_> {
-    /// Counts a commit, from before it can be seen until the result is dropped.
-    pub(crate) fn counting(&self) -> Result<Counting<'_>, StorageError> {
-        Counting::begin(self.main)
+    /// Counts a commit, from before it can be seen until it is done. `first` is a number that was
+    /// never used.
+    pub(crate) fn counting(
+        &self,
+        first: impl FnOnce() -> u64,
+    ) -> Result<Counting<'_>, StorageError> {
+        // INVARIANT: asked while SQLite's own lock is held. Where the file goes after this, nobody
+        // has counted in its successor yet, and readers ask SQLite.
+        if !is_in_place(self.place, self.main)? {
+            return Err(lost(self.for_good));
+        }
+        Counting::begin(self.main, first)
     }
 }
 
@@ -57,21 +69,26 @@ impl Turnstile {
     /// Waits for the lock. The directory must be there. Stops early as `Busy` where `stop` is set.
     pub(crate) fn acquire(&mut self, stop: &AtomicBool) -> Result<Turn<'_>, StorageError> {
         let for_good = self.for_good;
-        let first = self.files.is_none();
         let files = match self.files.take() {
+            // Locked for good, it is refused when it is to count.
+            Some(files) if for_good || is_in_place(&self.place, &files.main)? => Some(files),
+            _ => None,
+        };
+        let first = files.is_none();
+        let files = match files {
             Some(files) => files,
             None => Files { main: self.open(".lock")?, next: self.open(".lock-next")? },
         };
         let files = self.files.insert(files);
         if for_good {
-            return Ok(Turn { main: &files.main, for_good });
+            return Ok(Turn { place: &self.place, main: &files.main, for_good });
         }
         wait(&files.next, PATIENCE, stop)?;
         let main = wait(&files.main, PATIENCE, stop);
         // Letting go fails only for a lock that is not held.
         let _ = files.next.unlock();
         main?;
-        let turn = Turn { main: &files.main, for_good };
+        let turn = Turn { place: &self.place, main: &files.main, for_good };
         if first {
             probe(&self.place)?;
         }
@@ -106,6 +123,28 @@ impl Drop for Turn<'_> {
             let _ = self.main.unlock();
         }
     }
+}
+
+/// Whether the file is still the one that its name leads to. A lock on one that was removed keeps
+/// nobody out, and a count in it tells nobody.
+fn is_in_place(place: &Place, main: &File) -> Result<bool, StorageError> {
+    let failed = |e| error::io("looking at the lock file", e);
+    let held = main.metadata().map_err(failed)?;
+    match fs::metadata(place.beside(".lock")) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(failed(e)),
+    }
+}
+
+fn lost(for_good: bool) -> StorageError {
+    let (kind, what_next) = match for_good {
+        // Somebody else may have written since.
+        true => (NotDoneKind::Damaged, "open the store again"),
+        false => (NotDoneKind::Busy, "write again"),
+    };
+    let detail = format!("the lock file was removed or replaced while it was held: {what_next}");
+    StorageError::not_done(kind, detail)
 }
 
 fn wait(file: &File, patience: Duration, stop: &AtomicBool) -> Result<(), StorageError> {

@@ -59,7 +59,8 @@ impl Marks {
             // A commit under way may be seen by one reader and not yet by the next: no mark that
             // is given out meanwhile is equal to any other.
             return Some(match own % 2 {
-                0 => ChangeMark([0, own]),
+                // No mark from before exclusive use begins like this.
+                0 => ChangeMark([u64::MAX - 1, own]),
                 _ => ChangeMark([u64::MAX, self.tickets.fetch_add(1, Ordering::Relaxed)]),
             });
         }
@@ -78,7 +79,10 @@ impl Marks {
 impl Watching {
     fn mark(&mut self, shared: &Shared) -> Option<ChangeMark> {
         if self.count.is_none() {
-            self.count = File::open(shared.place.beside(".lock")).ok();
+            // For writing too, though nothing is written: what is opened for reading alone in a lower
+            // layer of an overlay stays the old file when a writer's copy takes its place.
+            let mut options = File::options();
+            self.count = options.read(true).write(true).open(shared.place.beside(".lock")).ok();
         }
         let count = self.count.as_ref().and_then(count::read);
         // INVARIANT: the count is read first. It is even and new before a commit is acknowledged,

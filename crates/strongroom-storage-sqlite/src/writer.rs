@@ -144,9 +144,10 @@ impl Writer {
                 Op::Check { .. } => None,
             })
             .collect();
-        let _counting = turn.counting()?;
+        let counting = turn.counting(|| stamp.number())?;
         let _commit = self.shared.commit_begins();
         let created = create::create(&self.shared.place, &records)?;
+        counting.done();
         Ok(created.then_some((at, Written::Committed { revisions })))
     }
 
@@ -203,7 +204,7 @@ impl Writer {
             }
         }
         let committed = {
-            let counting = match turn.counting() {
+            let counting = match turn.counting(|| stamp.number()) {
                 Ok(counting) => counting,
                 Err(e) => {
                     if execute(connection, "ROLLBACK").is_err() {
@@ -214,7 +215,9 @@ impl Writer {
             };
             let _commit = self.shared.commit_begins();
             let committed = execute(connection, "COMMIT");
-            drop(counting);
+            if committed.is_ok() {
+                counting.done();
+            }
             committed
         };
         if let Err(e) = committed {
@@ -337,6 +340,13 @@ impl Stamp {
             .query_row("SELECT randomblob(8)", [], |row| row.get::<_, [u8; 8]>(0))
             .map_err(|e| error::sqlite("drawing a number", e))?;
         Ok(Self { drawn: u64::from_be_bytes(drawn), count: 0 })
+    }
+
+    /// A number that lies far from all others.
+    fn number(&mut self) -> u64 {
+        let number = self.drawn ^ (u64::from(self.count) << 32);
+        self.next();
+        number
     }
 
     fn next(&mut self) -> Revision {

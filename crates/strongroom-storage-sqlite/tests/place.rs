@@ -401,3 +401,53 @@ fn a_mark_tells_of_every_commit_of_strongroom_and_soon_of_any_other() {
     let third = SqliteStorage::open(&path).unwrap();
     assert!(noticed(&|| drop(insert(&third, "by a third", b"1"))));
 }
+
+#[test]
+fn a_writer_that_holds_a_removed_lock_file_moves_on_to_the_new_one() {
+    let (dir, path) = store();
+    let lock = dir.path().join("secrets.db.lock");
+    let old = SqliteStorage::open(&path).unwrap();
+    insert(&old, "a", b"1");
+    fs::remove_file(&lock).unwrap();
+    insert(&SqliteStorage::open(&path).unwrap(), "b", b"1");
+    let reader = SqliteStorage::open(&path).unwrap();
+    for n in 0..80 {
+        let mark = reader.change_mark().unwrap();
+        insert(&old, &format!("n{n}"), b"1");
+        assert_ne!(reader.change_mark().unwrap(), mark, "after commit {n}");
+    }
+}
+
+#[test]
+fn a_count_that_was_lost_begins_at_no_number_that_was_there_before() {
+    let (dir, path) = store();
+    let lock = dir.path().join("secrets.db.lock");
+    let (writer, reader) =
+        (SqliteStorage::open(&path).unwrap(), SqliteStorage::open(&path).unwrap());
+    let mut seen = std::collections::HashSet::new();
+    for n in 0..20 {
+        insert(&writer, &format!("n{n}"), b"1");
+        assert!(seen.insert(reader.change_mark().unwrap()), "commit {n} is not to be seen");
+        fs::File::options().write(true).open(&lock).unwrap().set_len(0).unwrap();
+    }
+}
+
+#[test]
+fn no_mark_from_before_exclusive_use_is_one_of_it() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("secrets.db");
+    let storage = SqliteStorage::open(&path).unwrap();
+    let mark = storage.change_mark().unwrap();
+    insert(&SqliteStorage::open(&path).unwrap(), "a", b"1");
+    assert_ne!(storage.exclusive().unwrap().change_mark().unwrap(), mark);
+}
+
+#[test]
+fn exclusive_use_ends_with_its_lock_file() {
+    let (dir, path) = store();
+    let own = SqliteStorage::open(&path).unwrap().exclusive().unwrap();
+    insert(&own, "a", b"1");
+    fs::remove_file(dir.path().join("secrets.db.lock")).unwrap();
+    let error = try_insert(&own, "b", b"1").unwrap_err();
+    assert_eq!(error.kind(), Some(NotDoneKind::Damaged), "{error}");
+}
