@@ -307,7 +307,8 @@ impl RecordKey {
     ) -> Result<RecordOpener, RecordError> {
         let parts = Parts::split(record)?;
         let derived = self.derive(context, &parts)?;
-        Ok(RecordOpener(aead::Cipher::boxed(parts.suite, derived.key()?)))
+        let cipher = aead::Cipher::boxed(parts.suite, derived.key()?);
+        Ok(RecordOpener { cipher, header: *parts.header, commitment: *parts.commitment })
     }
 
     /// The key and commitment of a record that belongs here.
@@ -338,7 +339,12 @@ impl RecordKey {
 }
 
 /// The key of one record, ready to open it again and wiped on drop. It opens no other one.
-pub struct RecordOpener(Box<aead::Cipher>);
+pub struct RecordOpener {
+    cipher: Box<aead::Cipher>,
+    /// What the key was derived from and checked by: the cipher does not see it.
+    header: [u8; HEADER],
+    commitment: [u8; COMMITMENT],
+}
 
 impl RecordOpener {
     /// Opens the record that it was made for: one allocation, decrypted in place, wiped on drop.
@@ -347,8 +353,11 @@ impl RecordOpener {
     /// `Damaged` for a record that was changed, and for any other.
     pub fn decrypt(&self, record: &[u8]) -> Result<Zeroizing<Vec<u8>>, RecordError> {
         let parts = Parts::split(record)?;
+        if (parts.header, parts.commitment) != (&self.header, &self.commitment) {
+            return Err(RecordError::Damaged);
+        }
         let mut plaintext = Zeroizing::new(parts.ciphertext.to_vec());
-        self.0
+        self.cipher
             .decrypt(parts.nonce, &mut plaintext, parts.tag)
             .map_err(|aead::Refused| RecordError::Damaged)?;
         Ok(plaintext)
@@ -440,6 +449,24 @@ mod tests {
                 *byte = value;
             }
             Ok(())
+        }
+    }
+
+    #[test]
+    fn an_opener_opens_the_record_that_it_was_made_for_and_no_other() {
+        let key = RecordKey::from_bytes(&[7; 32]);
+        let parts: &[&[u8]] = &[b"here"];
+        let store = StoreId::from_bytes([1; 16]);
+        let context = Context { purpose: Purpose::Head, store, parts };
+        let record = key.encrypt(Suite::Aes256Gcm, &context, b"text", &Fixed).unwrap();
+        let opener = key.opener(&context, &record).unwrap();
+        assert_eq!(*opener.decrypt(&record).unwrap(), b"text");
+        for at in 0..record.len() {
+            for bit in 0..8 {
+                let mut changed = record.clone();
+                changed[at] ^= 1 << bit;
+                assert!(opener.decrypt(&changed).is_err(), "bit {bit} of byte {at}");
+            }
         }
     }
 

@@ -203,7 +203,6 @@ impl Own {
         writer.written();
     }
 
-    /// Ends the own log, and lets go of the dead ones.
     /// Leaves its log and those that it was settling to whoever attaches next.
     fn abandon(&mut self, logs: &mut Logs) {
         let writing = self.writer.take().map(|writer| writer.log());
@@ -212,6 +211,7 @@ impl Own {
         }
     }
 
+    /// Ends the own log, and lets go of the dead ones.
     fn end(&mut self, logs: &mut Logs) {
         if let Some(writer) = &mut self.writer {
             let first = writer.size();
