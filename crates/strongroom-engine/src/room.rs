@@ -139,10 +139,15 @@ impl Strongroom {
     ///
     /// # Errors
     /// Where something could not be settled or the log not closed; the next opener does both. The
-    /// keys are wiped all the same.
+    /// keys are wiped all the same. [`Error::Sealed`] where the store is sealed or closed already: the
+    /// sink's log may be that of its successor.
     pub async fn close(self) -> Result<(), Error> {
+        if !self.is_open() {
+            return Err(Error::Sealed);
+        }
         let settled = self.0.vault.settle_all().await;
         let closed = match settled {
+            Ok(true) if !self.is_open() => Err(Error::Sealed),
             Ok(true) => self.0.sink.close().await.map_err(Error::from),
             // A log that does not end says to the next opener that there is something to settle.
             Ok(false) => Ok(()),

@@ -112,3 +112,13 @@ fn a_write_that_was_open_when_the_store_was_sealed_is_settled_by_the_unseal() {
         assert!(!report.findings.iter().any(open), "{:?}", report.findings);
     }
 }
+
+#[test]
+fn a_clone_of_a_room_that_was_sealed_does_not_close_the_log_of_the_next() {
+    let kit = TestRoom::allowing_all();
+    let (room, _) = another_process(&kit);
+    let clone = room.clone();
+    let room = block_on(room.seal().unseal(kit.seal.clone())).unwrap();
+    assert!(matches!(block_on(clone.close()), Err(Error::Sealed)));
+    block_on(alice(&room).put("prod/db", Opaque::new(b"one"))).unwrap();
+}

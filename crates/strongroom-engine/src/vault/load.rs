@@ -286,6 +286,10 @@ impl Vault {
             _ => {
                 let head = Arc::new(CachedHead::new(place.clone(), entry, verified));
                 self.heads.insert(head.clone());
+                // What goes on after the store was sealed leaves nothing behind.
+                if !self.is_open() {
+                    self.heads.clear();
+                }
                 head
             }
         }

@@ -62,6 +62,11 @@ impl Vault {
         let opened = OpenNamespace::new(key, entry.revision, record, verified).map(Arc::new);
         if let Some(namespace) = &opened {
             self.namespaces.insert(namespace.clone());
+            // A store that was sealed meanwhile keeps no key.
+            if !self.is_open() {
+                self.namespaces.clear();
+                return Err(Error::Sealed);
+            }
         }
         Ok(opened)
     }
