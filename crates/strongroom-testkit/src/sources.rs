@@ -76,19 +76,29 @@ pub fn monotonic_time_never_steps_back(clock: &dyn Clock) {
     }
 }
 
-/// What one thread has read is not later than what another reads afterwards.
+/// What one thread has read is not later than what another reads afterwards, whichever it is.
 pub fn monotonic_time_never_steps_back_between_threads(clock: &dyn Clock) {
-    let (send, received) = mpsc::sync_channel::<Monotonic>(0);
-    std::thread::scope(|scope| {
+    let check = |earlier: Monotonic| {
+        let now = clock.elapsed();
+        assert!(now >= earlier, "monotonic time differs between threads");
+        now
+    };
+    let (ask, asked) = mpsc::sync_channel::<Monotonic>(0);
+    let (answer, answered) = mpsc::sync_channel::<Monotonic>(0);
+    // Moved, so that a failed check ends the other thread's wait.
+    std::thread::scope(move |scope| {
         scope.spawn(move || {
+            let mut last = clock.elapsed();
             for _ in 0..READINGS / 10 {
-                if send.send(clock.elapsed()).is_err() {
-                    return;
-                }
+                let Ok(()) = ask.send(last) else { return };
+                let Ok(earlier) = answered.recv() else { return };
+                last = check(earlier);
             }
         });
-        for earlier in received {
-            assert!(clock.elapsed() >= earlier, "monotonic time differs between threads");
+        for earlier in asked {
+            if answer.send(check(earlier)).is_err() {
+                return;
+            }
         }
     });
 }

@@ -371,8 +371,34 @@ impl Clock for ToyClock {
     }
 }
 
+/// A clock that each thread has for itself: the thread that made it is at one time, others are at
+/// another.
+#[derive(Debug)]
+struct ClockOfThreads {
+    own: ThreadId,
+    times: (u64, u64),
+}
+
+impl Clock for ClockOfThreads {
+    fn now(&self) -> Timestamp {
+        Timestamp::default()
+    }
+
+    fn elapsed(&self) -> Monotonic {
+        let is_own = thread::current().id() == self.own;
+        let seconds = if is_own { self.times.0 } else { self.times.1 };
+        Monotonic::from_start(Duration::from_secs(seconds))
+    }
+}
+
 #[test]
 fn clocks_that_are_wrong_are_found() {
+    for times in [(0, 60), (60, 0)] {
+        let clock = ClockOfThreads { own: thread::current().id(), times };
+        is_found("a clock of each thread", || {
+            sources::monotonic_time_never_steps_back_between_threads(&clock);
+        });
+    }
     let clock = |wall, steps_back| ToyClock { readings: AtomicU64::new(0), wall, steps_back };
     let in_seconds = 1_798_761_600;
     for case in [
