@@ -27,10 +27,13 @@ pub(crate) enum Opening {
 
 /// Opens the keyring in the storage with the seal, and begins a log.
 pub(crate) async fn open(parts: &Parts) -> Result<(Vault, Vec<DeadLog>), Error> {
-    let key = strongroom_crypto::keyring_key();
-    let mut answers = parts.storage.read(std::slice::from_ref(&key)).await?;
+    let mut entry = stored_keyring(parts).await?;
     let log_owner = parts.sink.owner().await?;
-    let Some(entry) = answers.pop().flatten() else {
+    if entry.is_none() && log_owner.is_some() {
+        // A keyring is there before its log: somebody may have created both since.
+        entry = stored_keyring(parts).await?;
+    }
+    let Some(entry) = entry else {
         return match log_owner {
             // A log without its store is no reason to begin another one beside it.
             Some(log) => Err(Invalid::OtherStore { log, storage: None }.into()),
@@ -57,7 +60,14 @@ pub(crate) async fn open(parts: &Parts) -> Result<(Vault, Vec<DeadLog>), Error> 
 /// Creates a store: keyring, then log. A kill between the two leaves a store that opens.
 pub(crate) async fn create(parts: &Parts) -> Result<(Vault, Vec<DeadLog>), Error> {
     if let Some(log) = parts.sink.owner().await? {
-        return Err(Invalid::OtherStore { log, storage: None }.into());
+        let Some(entry) = stored_keyring(parts).await? else {
+            return Err(Invalid::OtherStore { log, storage: None }.into());
+        };
+        let storage = SealedKeyring::parse(&entry.value)?.store();
+        return Err(match storage == log {
+            true => ConflictKind::Store.into(),
+            false => Invalid::OtherStore { log, storage: Some(storage) }.into(),
+        });
     }
     let mut write = [0; 16];
     parts.entropy.fill(&mut write)?;
@@ -89,6 +99,11 @@ pub(crate) async fn create(parts: &Parts) -> Result<(Vault, Vec<DeadLog>), Error
     let (vault, dead) = attach(parts, keyring, revision).await?;
     vault.record_creation(digest).await?;
     Ok((vault, dead))
+}
+
+async fn stored_keyring(parts: &Parts) -> Result<Option<Entry>, Error> {
+    let key = strongroom_crypto::keyring_key();
+    Ok(parts.storage.read(std::slice::from_ref(&key)).await?.pop().flatten())
 }
 
 async fn attach(
