@@ -76,7 +76,7 @@ enum PathProblem {
     #[error("a namespace is a single segment: leave out what follows the `/`")]
     NotOneSegment,
     #[error(
-        "the version after `@` is none: write a number from 1, `current`, `pending` or `previous`"
+        "what follows `@` is no version: write a number from 1, `current`, `pending` or `previous`"
     )]
     Selector,
 }

@@ -32,7 +32,8 @@ impl Place {
     /// Follows links once, so that the side files lie beside the real file, and refuses what can
     /// not be a database. Changes nothing.
     pub(crate) fn resolve(path: &Path) -> Result<Self, StorageError> {
-        let path = std::path::absolute(path).map_err(|e| error::io("resolving the path", e))?;
+        let path = std::path::absolute(path)
+            .map_err(|e| error::io(&format!("resolving {}", path.display()), e))?;
         let real = real_path(&path)?;
         let (Some(directory), Some(name)) = (real.parent(), real.file_name()) else {
             return Err(unsuitable(format!("{} names no file", path.display())));
@@ -53,7 +54,7 @@ impl Place {
                 place.check_leftovers()?;
                 Ok(place)
             }
-            Err(e) => Err(error::io("looking at the database file", e)),
+            Err(e) => Err(place.cannot_look(e)),
         }
     }
 
@@ -84,8 +85,12 @@ impl Place {
                 self.check_leftovers()?;
                 Ok(None)
             }
-            Err(e) => Err(error::io("looking at the database file", e)),
+            Err(e) => Err(self.cannot_look(e)),
         }
+    }
+
+    fn cannot_look(&self, cause: io::Error) -> StorageError {
+        error::io(&format!("looking at {}", self.database.display()), cause)
     }
 
     fn check_leftovers(&self) -> Result<(), StorageError> {
@@ -112,7 +117,8 @@ impl Place {
         for directory in missing.into_iter().rev() {
             match DirBuilder::new().mode(0o700).create(directory) {
                 Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(error::io("making the directory of the database", e));
+                    let doing = format!("making the directory {}", directory.display());
+                    return Err(error::io(&doing, e));
                 }
                 _ => {}
             }
@@ -249,7 +255,11 @@ fn real_path(path: &Path) -> Result<PathBuf, StorageError> {
                 _ => Err(unsuitable(format!("{} names no file", path.display()))),
             }
         }
-        Err(e) => Err(error::io("resolving the path", e)),
+        Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+            let detail = format!("{} lies below what is no directory", path.display());
+            Err(unsuitable(detail).because(e))
+        }
+        Err(e) => Err(error::io(&format!("resolving {}", path.display()), e)),
     }
 }
 

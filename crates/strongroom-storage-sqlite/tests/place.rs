@@ -451,3 +451,19 @@ fn exclusive_use_ends_with_its_lock_file() {
     let error = try_insert(&own, "b", b"1").unwrap_err();
     assert_eq!(error.kind(), Some(NotDoneKind::Damaged), "{error}");
 }
+
+/// A path that leads nowhere is told in full, with what is in the way.
+#[test]
+fn a_file_in_place_of_a_directory_is_named() {
+    let scratch = tempdir().unwrap();
+    let file = scratch.path().join("file");
+    fs::write(&file, "text").unwrap();
+    for below in ["secrets.db", "room/secrets.db"] {
+        let path = file.join(below);
+        let error = SqliteStorage::open(&path).unwrap_err();
+        let StorageError::NotDone { kind, detail, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(*kind, NotDoneKind::Unsuitable, "{error}");
+        let shown = path.parent().unwrap().display().to_string();
+        assert!(detail.contains("no directory") && detail.contains(&shown), "{error}");
+    }
+}
