@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use strongroom_core::{
@@ -59,6 +60,8 @@ struct OpenLog {
     torn: bool,
     /// Dead logs, locked until they are settled.
     dead: HashMap<LogId, File>,
+    /// Which process writes it: one that was forked shares the file, its lock and its end.
+    process: u32,
 }
 
 impl FileLog {
@@ -282,7 +285,12 @@ impl OpenLog {
             length,
             torn: false,
             dead,
+            process: process::id(),
         }
+    }
+
+    fn is_forked(&self) -> bool {
+        process::id() != self.process
     }
 
     fn append(
@@ -309,6 +317,14 @@ impl OpenLog {
         if self.syncer.has_failed() {
             return Err(broken());
         }
+        if !self.torn && self.writer.pending().is_empty() {
+            return Ok(());
+        }
+        if self.is_forked() {
+            return Err(AuditError::unavailable(
+                "the store was opened before this process was forked: open it after the fork",
+            ));
+        }
         if self.torn {
             self.medium
                 .cut(self.length)
@@ -333,9 +349,17 @@ impl OpenLog {
 
 impl Drop for OpenLog {
     fn drop(&mut self) {
+        if self.is_forked() {
+            // The log and its lock are the parent's, and the thread is not here to be joined.
+            std::mem::forget(Arc::clone(&self.syncer));
+            return;
+        }
         // Held records are given to the kernel where that is possible; they had no promise.
         let _ = self.flush();
         self.syncer.stop();
+        // Who waits for a sync still holds the file, and so does a child that was forked: the log is
+        // dead all the same.
+        self.medium.unlock();
     }
 }
 

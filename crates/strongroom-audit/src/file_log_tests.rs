@@ -20,6 +20,7 @@ struct Faulty {
     room: AtomicU64,
     cuts_fail: AtomicBool,
     syncs_fail: AtomicBool,
+    unlocked: AtomicBool,
     syncs: AtomicU64,
     /// While held, a sync waits.
     hold: Mutex<bool>,
@@ -57,6 +58,9 @@ impl Medium for Faulty {
             return Err(io::ErrorKind::Other.into());
         }
         Ok(())
+    }
+    fn unlock(&self) {
+        self.unlocked.store(true, Ordering::SeqCst);
     }
 }
 
@@ -283,4 +287,22 @@ fn a_name_that_cannot_be_encrypted_leaves_no_trace() {
     }
     append(&log, 1, Durability::Flushed).unwrap();
     assert_eq!(numbers(&medium), [1]);
+}
+
+#[test]
+fn a_forked_process_leaves_the_log_and_its_lock_to_its_parent() {
+    let medium = Arc::new(Faulty::default());
+    let log = log_on(&medium, false);
+    block_on(log.append(&[record(1)], Durability::Held)).unwrap();
+    let before = medium.bytes.lock().unwrap().clone();
+    log.current.lock().unwrap().as_mut().unwrap().process += 1;
+    let refused = block_on(log.append(&[record(2)], Durability::Flushed)).unwrap_err();
+    assert!(refused.to_string().contains("forked"), "{refused}");
+    drop(log);
+    assert!(*medium.bytes.lock().unwrap() == before, "it wrote");
+    assert!(!medium.unlocked.load(Ordering::SeqCst), "it gave up the parent's lock");
+
+    let log = log_on(&medium, false);
+    drop(log);
+    assert!(medium.unlocked.load(Ordering::SeqCst));
 }

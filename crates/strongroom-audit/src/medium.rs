@@ -14,6 +14,8 @@ pub(crate) trait Medium: Debug + Send + Sync + 'static {
     fn cut(&self, length: u64) -> io::Result<()>;
     /// Waits until all that was written is on the medium.
     fn sync(&self) -> io::Result<()>;
+    /// Gives up the lock on it, though others may still hold this.
+    fn unlock(&self);
 }
 
 impl Medium for File {
@@ -25,6 +27,10 @@ impl Medium for File {
     }
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+    fn unlock(&self) {
+        // Fails only for a lock that is not held.
+        let _ = Self::unlock(self);
     }
 }
 

@@ -326,3 +326,19 @@ fn sixty_four_tasks_on_one_thread_all_get_their_sync() {
     block_on(futures_util::future::join_all(tasks));
     assert_eq!(all_lines(log.reader().unwrap(), 100).len(), 1 + 4 + 640);
 }
+
+#[test]
+fn a_sync_that_somebody_still_waits_for_keeps_no_log_from_the_next_attach() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (dir, identity) = (scratch.path(), FakeIdentity::new(1));
+    let (log, attached) = attach(dir, &identity);
+    let receipts =
+        block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Flushed)).unwrap();
+    let mut sync = log.sync(&receipts[0]);
+    let mut waiting = std::task::Context::from_waker(std::task::Waker::noop());
+    drop(sync.as_mut().poll(&mut waiting));
+    let again = block_on(log.attach(Arc::clone(&identity) as _)).unwrap();
+    let dead: Vec<_> = again.dead.iter().map(|dead| dead.log).collect();
+    assert_eq!(dead, [attached.log]);
+    drop(sync);
+}
