@@ -79,10 +79,7 @@ impl Marks {
 impl Watching {
     fn mark(&mut self, shared: &Shared) -> Option<ChangeMark> {
         if self.count.is_none() {
-            // For writing too, though nothing is written: what is opened for reading alone in a lower
-            // layer of an overlay stays the old file when a writer's copy takes its place.
-            let mut options = File::options();
-            self.count = options.read(true).write(true).open(shared.place.beside(".lock")).ok();
+            self.count = File::open(shared.place.beside(".lock")).ok();
         }
         let count = self.count.as_ref().and_then(count::read);
         // INVARIANT: the count is read first. It is even and new before a commit is acknowledged,
