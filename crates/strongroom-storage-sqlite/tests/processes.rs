@@ -83,6 +83,61 @@ fn four_processes_count_exactly_and_none_starves() {
 }
 
 #[test]
+fn child_counts_until_killed() {
+    let Some(place) = place() else { return };
+    let storage = SqliteStorage::open(place).unwrap();
+    loop {
+        increment(&storage);
+        // No less than what this process has just added to: it was acknowledged.
+        let count = value(&storage, "count").unwrap();
+        println!("done {}", u64::from_be_bytes(count.try_into().unwrap()));
+    }
+}
+
+/// What a mark is for: who keeps a value as long as the mark is the same has what was acknowledged,
+/// whoever wrote it, and however its writer ended.
+#[test]
+fn a_value_that_is_kept_by_its_mark_is_never_older_than_what_was_acknowledged() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("secrets.db");
+    let storage = SqliteStorage::open(&path).unwrap();
+    insert(&storage, "count", &0_u64.to_be_bytes());
+    let kept_by_mark = |wanted: usize| {
+        let mut child = child("child_counts_until_killed", &path);
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut kept = None;
+        let acknowledged = lines.map_while(Result::ok).filter_map(|line| {
+            line.split_once("done ").map(|(_, count)| count.parse::<u64>().unwrap())
+        });
+        for acknowledged in acknowledged.take(wanted) {
+            // Twice, since a second answer may come from a cheaper place than the first.
+            for _ in 0..2 {
+                let mark = storage.change_mark().unwrap();
+                let count = match kept {
+                    Some((then, count)) if then == mark => count,
+                    _ => {
+                        let count = value(&storage, "count").unwrap();
+                        u64::from_be_bytes(count.try_into().unwrap())
+                    }
+                };
+                kept = Some((mark, count));
+                assert!(count >= acknowledged, "{count} is older than {acknowledged}");
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    std::thread::scope(|scope| {
+        for wanted in [151, 83] {
+            scope.spawn({
+                let kept_by_mark = &kept_by_mark;
+                move || (0..4).for_each(|round| kept_by_mark(wanted + 17 * round))
+            });
+        }
+    });
+}
+
+#[test]
 fn child_writes_until_killed() {
     let Some(place) = place() else { return };
     let storage = SqliteStorage::open(place).unwrap();
