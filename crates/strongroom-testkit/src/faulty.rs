@@ -215,7 +215,7 @@ fn lost(call: Call) -> StorageError {
 }
 
 /// Pending so many times, and awake at once each time; for ever where it is `u32::MAX`.
-struct Pause(u32);
+pub(crate) struct Pause(pub(crate) u32);
 
 impl Future for Pause {
     type Output = ();

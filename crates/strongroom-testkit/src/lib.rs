@@ -2,6 +2,7 @@
 //!
 //! - [`MemoryStorage`] is a complete backend in memory, which a test can read and change;
 //! - [`FaultyStorage`] makes chosen calls of any backend fail, lose their reply, or wait;
+//! - [`Delaying`] makes each call of a sink, seal or policy engine wait, so that it can be dropped there;
 //! - [`MemorySink`] keeps the audit log in memory, readable, and fails on demand;
 //! - [`TestRoom`] is a whole store in memory, for tests of a program that uses strongroom;
 //! - [`ManualClock`] and [`SeededEntropy`] put time and randomness in the test's hand;
@@ -26,6 +27,7 @@
 
 pub mod audit;
 mod clock;
+mod delaying;
 mod entropy;
 mod faulty;
 mod identity;
@@ -39,6 +41,7 @@ pub mod sources;
 pub mod storage;
 
 pub use clock::ManualClock;
+pub use delaying::Delaying;
 pub use entropy::SeededEntropy;
 pub use faulty::{Call, Fault, FaultyStorage};
 pub use identity::FakeIdentity;
