@@ -254,6 +254,10 @@ pub enum Unavailable {
     /// The permit is older than its life time, or policy or secret changed under it.
     #[error("the permit is stale: authorise again")]
     StalePermit,
+    /// `close` could not end the log: a write was under way, or was dropped as its intent was being
+    /// recorded, so that nobody here knows whether it was.
+    #[error("the audit log is left open, with a write that is not settled: open the store again")]
+    LogLeftOpen,
     /// This part cannot do what was asked.
     #[error("{0}")]
     Unsupported(&'static str),

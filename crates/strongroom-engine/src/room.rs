@@ -138,19 +138,19 @@ impl Strongroom {
     /// answer [`Error::Sealed`] from here on.
     ///
     /// # Errors
-    /// Where something could not be settled or the log not closed; the next opener does both. The
-    /// keys are wiped all the same. [`Error::Sealed`] where the store is sealed or closed already: the
-    /// sink's log may be that of its successor.
+    /// Where something could not be settled or the log not closed; the next opener does both. So it
+    /// is with [`Unavailable::LogLeftOpen`](crate::Unavailable::LogLeftOpen) where another caller's
+    /// write is under way, or was dropped just as its intent was recorded. The keys are wiped all
+    /// the same. [`Error::Sealed`] where the store is sealed or closed already: the sink's log may
+    /// be that of its successor.
     pub async fn close(self) -> Result<(), Error> {
         if !self.is_open() {
             return Err(Error::Sealed);
         }
-        let settled = self.0.vault.settle_all().await;
-        let closed = match settled {
-            Ok(true) if !self.is_open() => Err(Error::Sealed),
-            Ok(true) => self.0.sink.close().await.map_err(Error::from),
+        let closed = match self.0.vault.settle_all().await {
+            Ok(()) if !self.is_open() => Err(Error::Sealed),
+            Ok(()) => self.0.sink.close().await.map_err(Error::from),
             // A log that does not end says to the next opener that there is something to settle.
-            Ok(false) => Ok(()),
             Err(error) => Err(error),
         };
         self.0.vault.wipe();

@@ -97,10 +97,11 @@ impl Vault {
             ops.push(Op::Check { key: check_key, revision: check_revision });
         }
         let put_blob = |(key, value)| Op::Put { key, expect: Expect::Absent, value };
-        let mut before = Vec::new();
+        let (mut before, mut before_keys) = (Vec::new(), Vec::new());
         if together {
             ops.extend(change.blobs.into_iter().map(put_blob));
         } else {
+            before_keys = change.blobs.iter().map(|(key, _)| key.clone()).collect();
             before = change.blobs.into_iter().map(put_blob).collect();
         }
         let batch = Batch::new(ops)?;
@@ -125,6 +126,7 @@ impl Vault {
             change.write,
             change.version,
             batch.clone(),
+            before_keys,
         );
         let guard = self.doubts.enter(doubt);
         let receipt =
@@ -146,13 +148,18 @@ impl Vault {
         guard.doubt().recorded(receipt);
 
         if let Err(error) = self.write_blobs(before, atomic).await {
-            // The head was never sent: whatever became of the blobs, nothing names them.
+            // The head was never sent: whatever became of the blobs, nothing names them. An outcome
+            // that cannot be recorded now stays with the doubt.
             guard.settle(Outcome::Lost);
-            self.record_outcome(receipt, Outcome::Lost).await;
-            guard.finish();
+            if self.record_outcome(receipt, Outcome::Lost).await {
+                let doubt = guard.doubt().clone();
+                guard.finish();
+                self.erase_unnamed(&doubt).await;
+            }
             return Err(error);
         }
 
+        guard.doubt().sending();
         let (written, synced) = if self.durability == Durability::Held {
             (self.storage.write(batch).await, Ok(()))
         } else {
@@ -175,7 +182,11 @@ impl Vault {
         }
         guard.settle(outcome);
         if self.record_outcome(receipt, outcome).await {
+            let doubt = guard.doubt().clone();
             guard.finish();
+            if outcome == Outcome::Lost {
+                self.erase_unnamed(&doubt).await;
+            }
         }
         match written {
             Ok(Written::Committed { revisions }) => {

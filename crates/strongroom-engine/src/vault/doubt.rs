@@ -27,8 +27,12 @@ pub(crate) struct Doubt {
     pub(super) version: Option<Version>,
     /// The batch that carries the record itself. Encrypted, like all that is stored.
     pub(super) batch: Batch,
+    /// Blobs that are written before the batch, because it cannot hold them.
+    pub(super) blobs: Vec<Key>,
     /// The intent's place, once it is known to be recorded.
     receipt: Mutex<Option<Receipt>>,
+    /// Whether the batch may have reached the storage.
+    sent: AtomicBool,
     /// Whether nobody works on it any more.
     abandoned: AtomicBool,
     /// What became of it, once that is known.
@@ -43,6 +47,7 @@ impl Doubt {
         write: WriteId,
         version: Option<Version>,
         batch: Batch,
+        blobs: Vec<Key>,
     ) -> Arc<Self> {
         Arc::new(Self {
             place,
@@ -51,7 +56,9 @@ impl Doubt {
             write,
             version,
             batch,
+            blobs,
             receipt: Mutex::new(None),
+            sent: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             outcome: Mutex::new(None),
         })
@@ -59,6 +66,11 @@ impl Doubt {
 
     pub(super) fn recorded(&self, receipt: Receipt) {
         *self.receipt.lock().unwrap_or_else(PoisonError::into_inner) = Some(receipt);
+    }
+
+    /// From here on the batch may land, whatever becomes of the future that sends it.
+    pub(super) fn sending(&self) {
+        self.sent.store(true, Ordering::Release);
     }
 
     fn receipt(&self) -> Option<Receipt> {
@@ -76,11 +88,15 @@ impl Doubt {
 
 /// The writes in doubt of this process.
 #[derive(Default)]
-pub(super) struct Doubts(Mutex<Vec<Arc<Doubt>>>);
+pub(super) struct Doubts {
+    list: Mutex<Vec<Arc<Doubt>>>,
+    /// Whether the log may have an intent that this process cannot settle: its place is not known.
+    leaves_intent: AtomicBool,
+}
 
 impl Doubts {
     fn list(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Doubt>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters a write. If the guard is dropped before [`DoubtGuard::settle`], the write stays in
@@ -152,12 +168,16 @@ impl Vault {
         Ok(())
     }
 
-    /// Settles all that is in doubt. Whether the log may be closed as whole.
-    pub(crate) async fn settle_all(&self) -> Result<bool, Error> {
+    /// Settles all that is in doubt, so that the log can be closed as whole.
+    pub(crate) async fn settle_all(&self) -> Result<(), Error> {
         for doubt in self.doubts.abandoned(None) {
             self.settle_doubt(&doubt).await?;
         }
-        Ok(self.doubts.is_empty())
+        if self.doubts.is_empty() && !self.doubts.leaves_intent.load(Ordering::Acquire) {
+            Ok(())
+        } else {
+            Err(Unavailable::LogLeftOpen.into())
+        }
     }
 
     /// Finds out what became of a write that a caller holds the error of.
@@ -180,20 +200,35 @@ impl Vault {
             None => self.send_again(doubt).await?,
         };
         *doubt.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-        // Without a receipt the intent was perhaps never recorded. Then this log is not closed as
-        // whole, and the next opener finds the intent, if there is one.
-        if let Some(intent) = doubt.receipt() {
-            let record =
-                AuditRecord::Outcome(OutcomeRecord { at: self.clock.now(), intent, outcome });
-            self.sink.append(&[record], Durability::Flushed).await?;
-            self.doubts.forget(doubt);
+        match doubt.receipt() {
+            Some(intent) => {
+                let at = self.clock.now();
+                let record = AuditRecord::Outcome(OutcomeRecord { at, intent, outcome });
+                self.sink.append(&[record], Durability::Flushed).await?;
+            }
+            // The intent was perhaps recorded, nobody knows where, and nothing was sent. This log
+            // is not closed as whole: the next opener finds the intent, if there is one.
+            None => self.doubts.leaves_intent.store(true, Ordering::Release),
+        }
+        self.doubts.forget(doubt);
+        if outcome == Outcome::Lost {
+            self.erase_unnamed(doubt).await;
         }
         Ok(outcome)
     }
 
+    /// Erases the blobs of a write that cannot take effect any more. What fails here is left to
+    /// `sweep`, which finds them once the path has a head.
+    pub(super) async fn erase_unnamed(&self, doubt: &Doubt) {
+        if !doubt.blobs.is_empty() {
+            drop(self.storage.erase(&doubt.blobs).await);
+        }
+    }
+
     async fn send_again(&self, doubt: &Arc<Doubt>) -> Result<Outcome, Error> {
-        if doubt.receipt().is_none() {
-            // The future was dropped while its intent was being recorded: nothing was sent.
+        if !doubt.sent.load(Ordering::Acquire) {
+            // The future was dropped while its intent was being recorded, or the blobs written. To
+            // send the batch now could name blobs that are not there.
             return Ok(Outcome::Lost);
         }
         match self.storage.write(doubt.batch.clone()).await {
