@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom_core::{
-    AuditRecord, Batch, Durability, Key, Outcome, OutcomeRecord, Receipt, Version, WriteId, Written,
+    AuditRecord, Batch, Durability, Key, Namespace, Outcome, OutcomeRecord, Receipt, Version,
+    WriteId, Written,
 };
-use strongroom_crypto::{HeadRef, Lineage, NamespaceRecord, RECENT_WRITES};
+use strongroom_crypto::{HeadRef, KeyClass, Lineage, NamespaceRecord, RECENT_WRITES};
 
 use super::Vault;
 use super::commit::Place;
@@ -168,6 +169,17 @@ impl Vault {
         Ok(())
     }
 
+    /// Settles what is in doubt on the heads of a namespace, before it is destroyed.
+    pub(super) async fn settle_within(&self, namespace: &Namespace) -> Result<(), Error> {
+        for doubt in self.doubts.abandoned(None) {
+            if matches!(&doubt.place, Place::Head(path) if path.namespace_str() == namespace.as_str())
+            {
+                self.settle_doubt(&doubt).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Settles all that is in doubt, so that the log can be closed as whole.
     pub(crate) async fn settle_all(&self) -> Result<(), Error> {
         for doubt in self.doubts.abandoned(None) {
@@ -237,12 +249,10 @@ impl Vault {
                 // An expectation failed, and a revision never comes back: from now on the batch
                 // cannot land. Did it before?
                 let mut answers = self.storage.read(std::slice::from_ref(&doubt.key)).await?;
-                let lineage = match answers.pop().flatten() {
-                    Some(entry) => Some(self.lineage_of(doubt, &entry.value).await?),
-                    None => None,
-                };
-                Ok(match lineage {
-                    None => Outcome::Lost,
+                let Some(entry) = answers.pop().flatten() else { return Ok(Outcome::Lost) };
+                Ok(match self.lineage_of(doubt, &entry.value).await? {
+                    // The namespace is gone, and the keys of its heads with it.
+                    None => Outcome::Unknown,
                     Some((_, lineage)) if lineage.contains(doubt.write) => Outcome::Done,
                     Some((seq, _)) => lost_or_unknown(doubt.seq, seq),
                 })
@@ -254,16 +264,28 @@ impl Vault {
         }
     }
 
-    async fn lineage_of(&self, doubt: &Doubt, record: &[u8]) -> Result<(u64, Lineage), Error> {
+    /// Number and lineage of the record that is stored now; `None` where its keys are destroyed.
+    async fn lineage_of(
+        &self,
+        doubt: &Doubt,
+        record: &[u8],
+    ) -> Result<Option<(u64, Lineage)>, Error> {
         let keys = self.keys.get()?;
-        Ok(match &doubt.place {
+        Ok(Some(match &doubt.place {
             Place::Head(path) => {
+                // What is cached is perhaps what the batch was refused for.
+                self.namespaces.remove(path.namespace_str());
                 let namespace = self.namespace(&keys, path.namespace_str()).await?;
-                let Some(namespace) = namespace else {
-                    return Err(crate::error::NotFound::Namespace.into());
+                let Some(namespace) = namespace else { return Ok(None) };
+                let lies_in = |id| match KeyClass::parse(doubt.key.as_bytes()) {
+                    Some(KeyClass::Head { namespace, .. }) => namespace == id,
+                    _ => false,
                 };
+                if !namespace.parts().is_some_and(|(id, _, _)| lies_in(id)) {
+                    return Ok(None);
+                }
                 let met = self.open_met(&namespace, &doubt.key, record).await?;
-                let met = met.ok_or(crate::error::NotFound::Namespace)?;
+                let Some(met) = met else { return Ok(None) };
                 let head = HeadRef::parse(&met.plaintext)
                     .map_err(|_| crate::error::Tampered::Content("a head of another form"))?;
                 (head.base.seq, head.base.lineage)
@@ -274,7 +296,7 @@ impl Vault {
                     NamespaceRecord::decrypt(&keyring.root, self.store, &doubt.key, record)?;
                 (record.generation, record.lineage)
             }
-        })
+        }))
     }
 }
 

@@ -125,6 +125,8 @@ impl Vault {
         &self,
         grant: &Redeemed<DestroyNamespace>,
     ) -> Result<(), Error> {
+        // Once the keys are gone, nobody can tell what became of a write under them.
+        self.settle_within(grant.target()).await?;
         self.change_namespace(grant.receipt(), grant.target(), &mut |state, _| match state {
             Some(NamespaceState::Live { id, mut erasing, .. }) => {
                 erasing.insert(id);

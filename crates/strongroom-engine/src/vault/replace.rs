@@ -162,6 +162,14 @@ impl Vault {
                 self.settle_key(key).await?;
                 continue;
             }
+            if let Some(namespace) = &secret.namespace
+                && self.has_doubt(&namespace.key)
+            {
+                // Settled later, the end of the namespace would take this write with it.
+                self.settle_key(&namespace.key).await?;
+                self.namespaces.remove(path.namespace_str());
+                continue;
+            }
             let keys = self.keys.get()?;
             let (Some(namespace), key) = (&secret.namespace, key.clone()) else {
                 return Err(NotFound::Namespace.into());
