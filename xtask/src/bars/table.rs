@@ -96,11 +96,13 @@ pub(super) const BARS: [Bar; 18] = [
         "kill -9 of a writing process",
         "500 kills, no acknowledged write lost, nobody accused",
     ),
-    foundation(
-        "cancel",
-        "every operation dropped at every await point",
-        "what was reported happened, the rest is settled",
-    ),
+    Bar {
+        part: FOUNDATION,
+        id: "cancel",
+        what: "every operation dropped at every await point",
+        reach: "what was reported happened, the rest is settled: at least 4,000 drops",
+        measure: Measure::Tests { package: "strongroom-engine", test: "cancel", at_least: 4_000 },
+    },
     foundation(
         "processes",
         "4 processes, 1,000 increments each on one path",
