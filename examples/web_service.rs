@@ -195,7 +195,15 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match &self {
             Self::Room(Error::Denied(denied)) => eprintln!("{denied}: {}", denied.explain()),
-            Self::Room(error) => eprintln!("{error}"),
+            Self::Room(error) => {
+                eprintln!("{error}");
+                // An error's own text leaves its causes to `source`.
+                let mut cause = std::error::Error::source(error);
+                while let Some(next) = cause {
+                    eprintln!("  because {next}");
+                    cause = next.source();
+                }
+            }
             _ => {}
         }
         let (status, text) = match self {

@@ -32,6 +32,46 @@ fn the_quickstart_shows_each_step() {
     assert!(!shown.contains("s3cr3t-of-the-tour"), "{shown}");
 }
 
+#[test]
+fn the_quickstart_writes_where_it_was_told_and_nowhere_else() {
+    let scratch = tempfile::tempdir().unwrap();
+    let neighbour = scratch.path().join("room.copy/precious");
+    std::fs::create_dir(neighbour.parent().unwrap()).unwrap();
+    std::fs::write(&neighbour, "x").unwrap();
+    for _ in 0..2 {
+        text(&example("quickstart").arg("room").current_dir(&scratch).output().unwrap());
+    }
+    assert!(neighbour.exists());
+    for wrong in [&["--help"][..], &[""], &["one", "two"]] {
+        let output = example("quickstart").args(wrong).current_dir(&scratch).output().unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+        assert_eq!(output.stderr, b"usage: quickstart [DIRECTORY]\n");
+    }
+    assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 2, "the room and its neighbour");
+}
+
+#[test]
+fn the_quickstart_says_what_is_in_the_way_and_stops_when_nobody_reads() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let output = example("quickstart").arg(&file).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("the storage cannot be kept here"), "{told}");
+
+    let mut child = example("quickstart")
+        .arg(scratch.path().join("room"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(first.starts_with("1. ") && output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
 /// The README shows exactly the program that is run here.
 #[test]
 fn the_readme_tells_the_truth() {
@@ -74,7 +114,16 @@ fn the_offline_tool_keeps_every_byte() {
     let refused = run(&["get", "home/key"], b"", "another");
     assert!(!refused.status.success() && refused.stdout.is_empty());
     let refused = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(refused.contains("Seal"), "{refused}");
+    assert!(refused.contains("the passphrase is not the right one"), "{refused}");
+    let unknown = Command::new(example("offline_tool").get_program())
+        .arg(scratch.path().join("none"))
+        .args(["get", "home/key"])
+        .env("ROOM_PASSPHRASE", "pass")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(told.starts_with("there is no store here"), "{told}");
+    assert!(!scratch.path().join("none").exists(), "a look makes nothing");
 }
 
 #[test]
