@@ -32,8 +32,7 @@ impl Place {
     /// Follows links once, so that the side files lie beside the real file, and refuses what can
     /// not be a database. Changes nothing.
     pub(crate) fn resolve(path: &Path) -> Result<Self, StorageError> {
-        let path = std::path::absolute(path)
-            .map_err(|e| error::io(&format!("resolving {}", path.display()), e))?;
+        let path = std::path::absolute(path).map_err(|e| cannot_resolve(path, e))?;
         let real = real_path(&path)?;
         let (Some(directory), Some(name)) = (real.parent(), real.file_name()) else {
             return Err(unsuitable(format!("{} names no file", path.display())));
@@ -247,20 +246,29 @@ fn real_path(path: &Path) -> Result<PathBuf, StorageError> {
     match fs::canonicalize(path) {
         Ok(real) => Ok(real),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            if path.symlink_metadata().is_ok() {
-                return Err(unsuitable(format!("{} is a link to nothing", path.display())));
+            match path.symlink_metadata() {
+                Ok(found) if found.is_symlink() => {
+                    return Err(unsuitable(format!("{} is a link to nothing", path.display())));
+                }
+                // Somebody else made it since.
+                Ok(_) => return fs::canonicalize(path).map_err(|e| cannot_resolve(path, e)),
+                Err(_) => {}
             }
             match (path.parent(), path.file_name()) {
                 (Some(parent), Some(name)) => Ok(real_path(parent)?.join(name)),
                 _ => Err(unsuitable(format!("{} names no file", path.display()))),
             }
         }
-        Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
-            let detail = format!("{} lies below what is no directory", path.display());
-            Err(unsuitable(detail).because(e))
-        }
-        Err(e) => Err(error::io(&format!("resolving {}", path.display()), e)),
+        Err(e) => Err(cannot_resolve(path, e)),
     }
+}
+
+fn cannot_resolve(path: &Path, cause: io::Error) -> StorageError {
+    if cause.kind() == io::ErrorKind::NotADirectory {
+        let detail = format!("{} lies below what is no directory", path.display());
+        return unsuitable(detail).because(cause);
+    }
+    error::io(&format!("resolving {}", path.display()), cause)
 }
 
 #[cfg(target_os = "linux")]
