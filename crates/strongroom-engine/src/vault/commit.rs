@@ -151,10 +151,9 @@ impl Vault {
             // The head was never sent: whatever became of the blobs, nothing names them. An outcome
             // that cannot be recorded now stays with the doubt.
             guard.settle(Outcome::Lost);
+            self.erase_unnamed(guard.doubt(), Outcome::Lost).await;
             if self.record_outcome(receipt, Outcome::Lost).await {
-                let doubt = guard.doubt().clone();
                 guard.finish();
-                self.erase_unnamed(&doubt).await;
             }
             return Err(error);
         }
@@ -181,12 +180,9 @@ impl Vault {
             return Err(Error::Indeterminate(Indeterminate { doubt, source }));
         }
         guard.settle(outcome);
+        self.erase_unnamed(guard.doubt(), outcome).await;
         if self.record_outcome(receipt, outcome).await {
-            let doubt = guard.doubt().clone();
             guard.finish();
-            if outcome == Outcome::Lost {
-                self.erase_unnamed(&doubt).await;
-            }
         }
         match written {
             Ok(Written::Committed { revisions }) => {

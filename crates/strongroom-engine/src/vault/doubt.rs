@@ -212,6 +212,7 @@ impl Vault {
             None => self.send_again(doubt).await?,
         };
         *doubt.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        self.erase_unnamed(doubt, outcome).await;
         match doubt.receipt() {
             Some(intent) => {
                 let at = self.clock.now();
@@ -223,16 +224,16 @@ impl Vault {
             None => self.doubts.leaves_intent.store(true, Ordering::Release),
         }
         self.doubts.forget(doubt);
-        if outcome == Outcome::Lost {
-            self.erase_unnamed(doubt).await;
-        }
         Ok(outcome)
     }
 
     /// Erases the blobs of a write that cannot take effect any more. What fails here is left to
     /// `sweep`, which finds them once the path has a head.
-    pub(super) async fn erase_unnamed(&self, doubt: &Doubt) {
-        if !doubt.blobs.is_empty() {
+    ///
+    /// INVARIANT: before the outcome is recorded. A drop in between leaves the write in doubt, and
+    /// the blobs to whoever settles it.
+    pub(super) async fn erase_unnamed(&self, doubt: &Doubt, outcome: Outcome) {
+        if outcome == Outcome::Lost && !doubt.blobs.is_empty() {
             drop(self.storage.erase(&doubt.blobs).await);
         }
     }

@@ -129,6 +129,81 @@ fn dropped(op: &Op, backend: Backend, by: Settler, polls: usize, models: &Models
     finished
 }
 
+/// What settles is dropped, too, at each of its points: the next opener finds both.
+#[test]
+fn what_settles_may_be_dropped_as_well() {
+    const OPS: [(&str, Backend); 4] = [
+        ("replace", Backend::Wide),
+        ("put a large path", Backend::Pairs),
+        ("create_namespace", Backend::Wide),
+        ("destroy_namespace, a put under way", Backend::Single),
+    ];
+    let next = |world: &World, op: &Op, polls| {
+        poll_and_drop(world.alice().put(op.path, Opaque::new(b"next")), polls)
+    };
+    let mut cases = 0;
+    for op in ops::all() {
+        let Some((_, backend)) = OPS.iter().find(|(name, _)| *name == op.name) else { continue };
+        // What the operation leaves, and what of the put: nothing, its namespace, or all.
+        let model = |run: Option<Run>, put: usize| {
+            let world = begin(&op, *backend);
+            if let Some(run) = run {
+                finish(run(&world)).unwrap();
+            }
+            let path: SecretPath = op.path.parse().unwrap();
+            match put {
+                0 => {}
+                1 => drop(finish(world.alice().create_namespace(path.namespace()))),
+                _ => drop(next(&world, &op, usize::MAX).unwrap().unwrap()),
+            }
+            View::of(&world, &settle(&world, &op, Settler::NextOpener))
+        };
+        let runs = op.between.iter().copied().map(Some).chain([None]);
+        let others: Vec<[View; 3]> = runs.map(|run| [0, 1, 2].map(|put| model(run, put))).collect();
+        let after = [0, 1, 2].map(|put| model(Some(op.run), put));
+        for first in 0.. {
+            let mut finished = [false; 2];
+            for second in 0.. {
+                let world = begin(&op, *backend);
+                world.delay(true);
+                let outcome = poll_and_drop((op.run)(&world), first);
+                let put = next(&world, &op, second);
+                world.delay(false);
+                finished = [outcome.is_some(), put.is_some()];
+                for result in outcome.into_iter().chain(put.map(|put| put.map(drop))) {
+                    result.unwrap();
+                }
+                let by =
+                    if second.is_multiple_of(2) { Settler::NextOpener } else { Settler::Close };
+                let room = settle(&world, &op, by);
+                assert_eq!(
+                    view::open_intents(&world, op.forgets),
+                    0,
+                    "{} {first} {second}",
+                    op.name
+                );
+                view::verify(&room, true);
+                let seen = View::of(&world, &room);
+                let from = if finished[1] { 2 } else { 0 };
+                let mut models = after[from..].iter();
+                let mut others = others.iter().flat_map(|views| &views[from..]);
+                let is_model = models.any(|model| *model == seen)
+                    || !finished[0] && others.any(|model| *model == seen);
+                assert!(is_model, "{} {first} {second}: {seen:#?}", op.name);
+                goes_on(&world, &op, room, second);
+                cases += 1;
+                if finished[1] {
+                    break;
+                }
+            }
+            if finished[0] {
+                break;
+            }
+        }
+    }
+    println!("CASES {cases}");
+}
+
 /// Settles in that way, and opens the store once more.
 fn settle(world: &World, op: &Op, by: Settler) -> Strongroom {
     if by == Settler::NextWrite {
