@@ -65,6 +65,7 @@ fn a_write_of_a_dead_process_is_settled_by_the_next_opener() {
 
         let third = kit.open_again_allowing_all().unwrap();
         assert_eq!(settled(&kit, dead), (vec![expected], 1), "it is settled once");
+        assert_ne!(third.log(), again.log(), "each open has a log of its own");
         block_on(third.close()).unwrap();
         block_on(again.close()).unwrap();
     }

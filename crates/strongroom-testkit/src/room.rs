@@ -1,6 +1,7 @@
 //! A whole store in memory, for tests of programs that use strongroom.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use strongroom_core::{AccessRequest, Decision, PolicyEngine, Principal, Subject, async_trait};
@@ -31,6 +32,8 @@ pub struct TestRoom {
     /// The store's seal.
     pub seal: MemorySeal,
     room: Strongroom,
+    /// The seed of the next open: two with the same would begin the same log.
+    next_seed: AtomicU64,
 }
 
 impl TestRoom {
@@ -54,7 +57,7 @@ impl TestRoom {
         let (storage, seal) = (MemoryStorage::new(), MemorySeal::new());
         let builder = assemble(&clock, &log, &storage, &seal, policy);
         match now(builder.create()) {
-            Ok(room) => Self { clock, log, storage, seal, room },
+            Ok(room) => Self { clock, log, storage, seal, room, next_seed: AtomicU64::new(2) },
             Err(error) => panic!("the store in memory does not open: {error}"),
         }
     }
@@ -75,7 +78,8 @@ impl TestRoom {
     pub fn open_again(&self, policy: impl PolicyEngine) -> Result<Strongroom, Error> {
         let log = self.log.beside();
         let builder = assemble(&self.clock, &log, &self.storage, &self.seal, policy);
-        now(builder.entropy(SeededEntropy::new(2)).open())
+        let seed = self.next_seed.fetch_add(1, Ordering::Relaxed);
+        now(builder.entropy(SeededEntropy::new(seed)).open())
     }
 
     /// The same storage opened once more, in which everybody may do everything.
