@@ -34,7 +34,7 @@ pub use opening::{cpu_of_opens, syncs};
 pub use processes::{Counting, count};
 pub use puts::puts;
 pub use residue::{Residue, residue};
-pub use room::{KEYS, Room, owner, path, value};
+pub use room::{Room, owner, path, value};
 pub use tasks::in_tasks;
 pub use timing::{Spread, interleave, time};
 

@@ -10,9 +10,6 @@ use tempfile::TempDir;
 
 use crate::{Outcome, in_tasks};
 
-/// How many secrets `Room::filled` callers read over when they want a warm cache.
-pub const KEYS: usize = 100;
-
 /// A directory with a room in it, removed on drop.
 #[derive(Debug)]
 pub struct Room {

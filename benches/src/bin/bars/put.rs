@@ -10,10 +10,6 @@ use strongroom_benches::{
     Outcome, Room, Spread, bar, interleave, owner, path, puts, syncs, time, value,
 };
 
-/// What the storage writes for a secret of 256 B, about: head and key.
-const RECORD_BYTES: usize = 700;
-const KEY_BYTES: usize = 41;
-
 pub(crate) fn put(quick: bool) -> Outcome {
     let rounds = if quick { 100 } else { 1_000 };
     beside_a_bare_insert(rounds)?;
@@ -22,6 +18,7 @@ pub(crate) fn put(quick: bool) -> Outcome {
 }
 
 fn beside_a_bare_insert(rounds: usize) -> Outcome {
+    let (key_bytes, record_bytes) = written_for_a_secret()?;
     let room = Room::create(Durability::Flushed)?;
     let session = room.room.session(owner());
     block_on(session.put(path(0)?, value(0)))?;
@@ -31,8 +28,8 @@ fn beside_a_bare_insert(rounds: usize) -> Outcome {
     let mut insert = || {
         inserted += 1;
         let mut key = inserted.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes().to_vec();
-        key.resize(KEY_BYTES, 1);
-        let row = params![key, inserted.to_be_bytes(), vec![7_u8; RECORD_BYTES]];
+        key.resize(key_bytes, 1);
+        let row = params![key, inserted.to_be_bytes(), vec![7_u8; record_bytes]];
         failed |= bare
             .execute_batch("BEGIN IMMEDIATE")
             .and_then(|()| bare.prepare_cached(INSERT)?.execute(row))
@@ -52,6 +49,22 @@ fn beside_a_bare_insert(rounds: usize) -> Outcome {
     let ratio = put.median() / insert.median();
     bar("put", format!("{ratio:.2} x a bare insert; put {put}, insert {insert}"), ratio <= 1.5);
     Ok(())
+}
+
+/// The bytes of the key and of the record that a put of 256 B stores.
+fn written_for_a_secret() -> Outcome<(usize, usize)> {
+    let room = Room::create(Durability::Flushed)?;
+    block_on(room.room.session(owner()).put(path(0)?, value(0)))?;
+    let database = room.database();
+    // Kept until the end: the directory goes with it.
+    let Room { dir: _dir, room } = room;
+    block_on(room.close())?;
+    let found = Connection::open(database)?;
+    // The key of a head begins with 3, and there is one head.
+    let sizes = "SELECT length(k), length(v) FROM records WHERE substr(k, 1, 1) = x'03'";
+    let (key, record): (u16, u16) =
+        found.query_row(sizes, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((key.into(), record.into()))
 }
 
 const INSERT: &str = "INSERT INTO records (k, r, v) VALUES (?1, ?2, ?3)";
