@@ -12,7 +12,7 @@ use strongroom_core::{
     AuditRecord, Batch, Durability, Key, Namespace, Outcome, OutcomeRecord, Receipt, Version,
     WriteId, Written,
 };
-use strongroom_crypto::{HeadRef, KeyClass, Lineage, NamespaceRecord, RECENT_WRITES};
+use strongroom_crypto::{KeyClass, Lineage, NamespaceRecord, RECENT_WRITES};
 
 use super::Vault;
 use super::commit::Place;
@@ -287,8 +287,7 @@ impl Vault {
                 }
                 let met = self.open_met(&namespace, &doubt.key, record).await?;
                 let Some(met) = met else { return Ok(None) };
-                let head = HeadRef::parse(&met.plaintext)
-                    .map_err(|_| crate::error::Tampered::Content("a head of another form"))?;
+                let head = met.view()?;
                 (head.base.seq, head.base.lineage)
             }
             Place::Namespace(_) => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use strongroom_core::{
     Entry, Key, List, ListNamespaces, Listed, MAX_KEY_BYTES, Namespace, Prefix, Scan, SecretPath,
 };
-use strongroom_crypto::{HeadRef, NamespaceState};
+use strongroom_crypto::NamespaceState;
 
 use super::Vault;
 use super::keys::OpenNamespace;
@@ -128,8 +128,7 @@ impl Vault {
         record: &[u8],
     ) -> Result<Option<SecretPath>, Error> {
         let Some(met) = self.open_met(namespace, key, record).await? else { return Ok(None) };
-        let head = HeadRef::parse(&met.plaintext)
-            .map_err(|_| Tampered::Content("a head of another form"))?;
+        let head = met.view()?;
         let path: SecretPath =
             head.path.parse().map_err(|_| Tampered::Content("a head without a path"))?;
         let derived =

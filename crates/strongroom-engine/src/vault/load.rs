@@ -44,13 +44,17 @@ impl Drop for OpenedHead {
 
 impl OpenedHead {
     pub(super) fn view(&self) -> Result<HeadRef<'_>, Error> {
-        HeadRef::parse(&self.plaintext)
-            .map_err(|_| Tampered::Content("a head of another form").into())
+        parsed(&self.plaintext)
     }
 
     pub(super) fn revision(&self) -> &Revision {
         &self.cached.revision
     }
+}
+
+/// A decrypted head, checked whole.
+pub(super) fn parsed(plaintext: &[u8]) -> Result<HeadRef<'_>, Error> {
+    HeadRef::parse(plaintext).map_err(|_| Tampered::Content("a head of another form").into())
 }
 
 impl LoadedSecret {
@@ -305,15 +309,13 @@ impl Vault {
     ) -> Result<OpenedHead, Error> {
         let path = &cached.place.path;
         let plaintext = self.decrypt_cached(namespace, cached)?;
-        let mut opened =
-            OpenedHead { cached: cached.clone(), plaintext, seq: 0, stages: Stages::default() };
-        let view = opened.view()?;
+        let view = parsed(&plaintext)?;
         if view.path != path.as_str() {
             return Err(Tampered::Content("a head that names another path").into());
         }
         let (keyring, record) = (view.base.keyring_generation, view.base.namespace_generation);
         let (seq, stages) = (view.base.seq, view.live.map(|live| live.stages).unwrap_or_default());
-        (opened.seq, opened.stages) = (seq, stages);
+        let opened = OpenedHead { cached: cached.clone(), plaintext, seq, stages };
         if keyring > keys.keyring.generation
             && self.reload_keyring().await?.keyring.generation < keyring
         {

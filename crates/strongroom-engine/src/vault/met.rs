@@ -1,10 +1,12 @@
 //! Heads that a scan meets, while others replace heads and keys.
 
 use strongroom_core::{Entry, Key};
+use strongroom_crypto::HeadRef;
 use zeroize::Zeroizing;
 
 use super::Vault;
 use super::keys::OpenNamespace;
+use super::load::parsed;
 use crate::error::{Error, Unavailable};
 
 /// How often a head that keeps being replaced is read anew.
@@ -15,6 +17,12 @@ pub(super) struct Met {
     pub(super) plaintext: Zeroizing<Vec<u8>>,
     /// Whether it is a later head than the one that was met.
     pub(super) is_later: bool,
+}
+
+impl Met {
+    pub(super) fn view(&self) -> Result<HeadRef<'_>, Error> {
+        parsed(&self.plaintext)
+    }
 }
 
 impl Vault {

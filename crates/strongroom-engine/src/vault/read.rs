@@ -62,7 +62,7 @@ impl Vault {
         Ok(Versioned { version, secret: K::from_parts(identifiers, value)?, age })
     }
 
-    /// Reads the identifiers of the version in force, or of the newest readable one.
+    /// Reads the identifiers of the version in force.
     pub(crate) async fn identifiers<K: SecretKind>(
         &self,
         grant: &mut Redeemed<ReadMetadata>,

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use strongroom_core::{Expected, Rewrap, Scan, SecretPath};
-use strongroom_crypto::{HeadRef, KeyId, NamespaceState, record_key_id};
+use strongroom_crypto::{KeyId, NamespaceState, record_key_id};
 
 use super::Vault;
 use crate::error::{Error, NotFound, Tampered};
@@ -126,8 +126,7 @@ impl Vault {
         let namespace = self.namespace(&keys, grant.target().as_str()).await?;
         let namespace = namespace.ok_or(NotFound::Namespace)?;
         let Some(met) = self.open_met(&namespace, key, record).await? else { return Ok(None) };
-        let head = HeadRef::parse(&met.plaintext)
-            .map_err(|_| Tampered::Content("a head of another form"))?;
+        let head = met.view()?;
         Ok(Some(head.path.parse().map_err(|_| Tampered::Content("a head without a path"))?))
     }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use strongroom_core::{Key, Namespace, Receipt, Sweep};
-use strongroom_crypto::{BlobRef, HeadRef, Identifiers, KeyClass, NamespaceState, Place};
+use strongroom_crypto::{BlobRef, Identifiers, KeyClass, NamespaceState, Place};
 
 use super::Vault;
 use crate::error::{Error, NotFound, Tampered};
@@ -73,8 +73,7 @@ impl Vault {
             // The namespace is gone: what is left of it is erased as its remains.
             return Ok(Vec::new());
         };
-        let view = HeadRef::parse(&met.plaintext)
-            .map_err(|_| Tampered::Content("a head of another form"))?;
+        let view = met.view()?;
         let named: Vec<BlobRef> = view.live.iter().flat_map(named_blobs).collect();
         Ok(blobs
             .into_iter()
