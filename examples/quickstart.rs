@@ -149,7 +149,7 @@ async fn tour(given: Option<PathBuf>, out: &mut impl Write) -> Result<(), Box<dy
     )?;
     tampered.close().await?;
 
-    writeln!(out, "8. The log proves itself")?;
+    writeln!(out, "8. The store is held against its log")?;
     let report = olga.verify().await?;
     if let Some(finding) = report.accusations().next() {
         return Err(format!("an honest store is accused: {finding}").into());
