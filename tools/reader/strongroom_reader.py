@@ -280,6 +280,8 @@ def read_log(path, store, audit, accepted):
     token_key = expand(audit, b"strongroom/token/v1\0", 32)
     log = bytes.fromhex(path.stem)
     for raw in path.read_bytes().split(b"\n")[:-1]:
+        if b"\0" in raw:  # laid out, or lost in a power cut: the log ends here
+            break
         line = json.loads(raw)
         assert json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() == raw
         first = first or line

@@ -205,23 +205,36 @@ fn fileless(line: u64, detail: &str) -> AuditError {
     AuditError::Malformed { file: "".into(), line, detail: detail.into() }
 }
 
-/// The whole lines of a file from its beginning; what follows the last line end is ignored.
-pub(crate) struct Lines<R> {
-    reader: BufReader<R>,
+/// The whole lines of a log's file. It ends before the first line that has no end or a zero byte:
+/// those are laid out ahead, and are what a power cut leaves of records that were not synced. In a
+/// log that its writer has ended there are none, so that such a line is handed out, to be refused.
+pub(crate) struct Lines<'a> {
+    file: &'a File,
+    reader: BufReader<&'a File>,
     line: Vec<u8>,
+    at_end: bool,
 }
 
-impl<R: Read> Lines<R> {
-    pub(crate) fn new(reader: R) -> Self {
-        Self { reader: BufReader::with_capacity(64 * 1024, reader), line: Vec::new() }
+impl<'a> Lines<'a> {
+    /// The lines from where the file stands.
+    pub(crate) fn new(file: &'a File) -> Self {
+        let reader = BufReader::with_capacity(64 * 1024, file);
+        Self { file, reader, line: Vec::new(), at_end: false }
     }
 
     /// The next line, without its line end.
     pub(crate) fn next(&mut self) -> std::io::Result<Option<&[u8]>> {
+        if self.at_end {
+            return Ok(None);
+        }
         self.line.clear();
         // One byte more than a line can have, so that a longer one is seen to be too long.
         let limit = MAX_LINE_BYTES as u64 + 2;
         self.reader.by_ref().take(limit).read_until(b'\n', &mut self.line)?;
+        if self.line.contains(&0) && !is_ended(self.file)? {
+            self.at_end = true;
+            return Ok(None);
+        }
         if self.line.last() == Some(&b'\n') {
             self.line.pop();
             return Ok(Some(&self.line));

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use strongroom_core::{AuditError, LogId, Receipt, StoreIdentity};
 
-use crate::medium::failed;
+use crate::medium::{Medium, failed};
 use crate::read::MAX_LINE_BYTES;
+use crate::tail::Tail;
 use crate::writer::LineWriter;
 
 const LOG: &str = "jsonl";
@@ -78,7 +79,7 @@ pub(crate) fn create_dir(dir: &Path) -> Result<(), AuditError> {
 pub(crate) fn create_log(
     dir: &Path,
     identity: &Arc<dyn StoreIdentity>,
-) -> Result<(File, LineWriter), AuditError> {
+) -> Result<(Arc<dyn Medium>, Tail, LineWriter), AuditError> {
     let cannot = |error| failed("its file cannot be made: check the directory", error);
     loop {
         let mut writer = LineWriter::begin(Arc::clone(identity))?;
@@ -88,8 +89,11 @@ pub(crate) fn create_log(
         if !lock(&file)? || file.metadata().map_err(cannot)?.nlink() == 0 {
             continue;
         }
-        let made = file
-            .write_all(writer.pending())
+        let made = file.write_all(writer.pending());
+        let length = writer.pending().len() as u64;
+        let file = Arc::new(file);
+        let tail = Tail::new(Arc::clone(&file) as _, length);
+        let made = made
             .and_then(|()| file.sync_data())
             .and_then(|()| std::fs::rename(&draft, dir.join(format!("{}.{LOG}", writer.log()))))
             .and_then(|()| File::open(dir)?.sync_all());
@@ -98,7 +102,7 @@ pub(crate) fn create_log(
             return Err(cannot(error));
         }
         writer.written();
-        return Ok((file, writer));
+        return Ok((file, tail, writer));
     }
 }
 
@@ -152,9 +156,14 @@ impl<R: Read> ReadLine for R {
     }
 }
 
-/// The last whole line, found from the end so that the length of the log does not matter.
+/// The last whole line, found from the end so that the length of the log does not matter. `None`
+/// where zero bytes are laid out behind the lines: no writer has ended the log.
 pub(crate) fn last_line(file: &File) -> io::Result<Option<Vec<u8>>> {
     let length = file.metadata()?.len();
+    let mut last = [0];
+    if length == 0 || file.read_at(&mut last, length - 1)? == 0 || last == [0] {
+        return Ok(None);
+    }
     let mut window: u64 = 1024;
     loop {
         let start = length.saturating_sub(window);
@@ -177,6 +186,23 @@ pub(crate) fn last_line(file: &File) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// The length of a file without the zero bytes that are laid out at its end.
+fn length_of_lines(file: &File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut window = [0; 4096];
+    while end > 0 {
+        let start = end.saturating_sub(window.len() as u64);
+        let size = usize::try_from(end - start).unwrap_or(window.len());
+        let Some(bytes) = window.get_mut(..size) else { break };
+        file.read_exact_at(bytes, start)?;
+        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+            return Ok(start + last as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
 /// Leaves the hint that a log has been settled, and where.
 pub(crate) fn mark_settled(dir: &Path, log: LogId, by: Receipt) -> io::Result<()> {
     let path = dir.join(format!("{log}.{SETTLED}"));
@@ -193,9 +219,9 @@ pub(crate) fn files(dir: &Path) -> Result<Vec<(String, u64)>, AuditError> {
     for path in entries(dir)? {
         let is_ours = path.extension().is_some_and(|text| text == LOG || text == SETTLED);
         if is_ours && log_of(&path).is_some() {
-            let length = std::fs::metadata(&path)
-                .map_err(|error| failed("a file cannot be read: check its permissions", error))?
-                .len();
+            let length = File::open(&path)
+                .and_then(|file| length_of_lines(&file))
+                .map_err(|error| failed("a file cannot be read: check its permissions", error))?;
             files.push((file_name(&path), length));
         }
     }

@@ -15,6 +15,7 @@ use strongroom_core::{
 use crate::medium::{Medium, failed};
 use crate::reader::DirReader;
 use crate::sync::{Reached, Syncer, broken};
+use crate::tail::Tail;
 use crate::writer::LineWriter;
 use crate::{dead, dir};
 
@@ -52,12 +53,9 @@ pub struct FileLog {
 struct OpenLog {
     writer: LineWriter,
     medium: Arc<dyn Medium>,
+    tail: Tail,
     syncer: Arc<Syncer>,
     file: String,
-    /// Bytes of the file that are whole lines and count.
-    length: u64,
-    /// A write failed, and what it left could not be cut off yet.
-    torn: bool,
     /// Dead logs, locked until they are settled.
     dead: HashMap<LogId, File>,
     /// Which process writes it: one that was forked shares the file, its lock and its end.
@@ -126,11 +124,9 @@ impl FileLog {
         }
         dir::clear_drafts(&self.dir)?;
         let dead = dead::claim(&dir::logs(&self.dir)?, &**identity)?;
-        let (file, writer) = dir::create_log(&self.dir, identity)?;
-        let length =
-            file.metadata().map_err(|error| failed("its file cannot be read", error))?.len();
+        let (medium, tail, writer) = dir::create_log(&self.dir, identity)?;
         let attached = Attached { log: writer.log(), dead: dead.logs };
-        let open = OpenLog::new(writer, Arc::new(file), self.inline, length, dead.locks);
+        let open = OpenLog::new(writer, medium, tail, self.inline, dead.locks);
         *self.lock()? = Some(open);
         Ok(attached)
     }
@@ -223,9 +219,12 @@ impl AuditSink for FileLog {
     async fn close(&self) -> Result<(), AuditError> {
         let Some(mut open) = self.lock()?.take() else { return Ok(()) };
         // Dropped at the end whatever happens: then the file is let go of, and the thread ends.
+        //
+        // A last line says that all before it is there, so all before it goes to the medium first.
+        open.flush()?;
+        open.syncer.reach(open.writer.size()).await?;
         open.end()?;
-        let wait = open.syncer.reach(open.writer.size());
-        wait.await
+        open.syncer.reach(open.writer.size()).await
     }
 
     fn cut(&self) -> Result<LogCut, AuditError> {
@@ -234,7 +233,7 @@ impl AuditSink for FileLog {
         if let Some(open) = current.as_mut() {
             open.flush()?;
             for (_, length) in files.iter_mut().filter(|(name, _)| *name == open.file) {
-                *length = open.length;
+                *length = open.tail.length();
             }
         }
         Ok(LogCut { files })
@@ -273,8 +272,8 @@ impl OpenLog {
     fn new(
         writer: LineWriter,
         medium: Arc<dyn Medium>,
+        tail: Tail,
         inline: bool,
-        length: u64,
         dead: HashMap<LogId, File>,
     ) -> Self {
         Self {
@@ -282,8 +281,7 @@ impl OpenLog {
             file: format!("{}.jsonl", writer.log()),
             writer,
             medium,
-            length,
-            torn: false,
+            tail,
             dead,
             process: process::id(),
         }
@@ -307,43 +305,42 @@ impl OpenLog {
         Ok(receipts)
     }
 
+    /// Writes the last line. All before it must be with the kernel.
     fn end(&mut self) -> Result<(), AuditError> {
+        self.check()?;
         self.writer.end();
-        self.flush()
+        self.tail.end(self.writer.pending())?;
+        self.has_written();
+        Ok(())
     }
 
     /// Gives all pending lines to the kernel by one write, or none of them.
     fn flush(&mut self) -> Result<(), AuditError> {
+        if self.writer.pending().is_empty() && !self.tail.is_torn() {
+            return if self.syncer.has_failed() { Err(broken()) } else { Ok(()) };
+        }
+        self.check()?;
+        self.tail.append(self.writer.pending())?;
+        self.has_written();
+        Ok(())
+    }
+
+    /// Whether the file may be written.
+    fn check(&self) -> Result<(), AuditError> {
         if self.syncer.has_failed() {
             return Err(broken());
-        }
-        if !self.torn && self.writer.pending().is_empty() {
-            return Ok(());
         }
         if self.is_forked() {
             return Err(AuditError::unavailable(
                 "the store was opened before this process was forked: open it after the fork",
             ));
         }
-        if self.torn {
-            self.medium
-                .cut(self.length)
-                .map_err(|error| failed("a write that failed cannot be cut off", error))?;
-            self.torn = false;
-        }
-        let pending = self.writer.pending();
-        if pending.is_empty() {
-            return Ok(());
-        }
-        if let Err(error) = self.medium.write_at(pending, self.length) {
-            // What is left of the failed write must not become part of the next line.
-            self.torn = self.medium.cut(self.length).is_err();
-            return Err(failed("its file cannot be written: check the disk", error));
-        }
-        self.length += pending.len() as u64;
+        Ok(())
+    }
+
+    fn has_written(&mut self) {
         self.writer.written();
         self.syncer.has_written(self.writer.size());
-        Ok(())
     }
 }
 

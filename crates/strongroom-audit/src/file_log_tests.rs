@@ -32,14 +32,14 @@ impl Medium for Faulty {
         let mut file = self.bytes.lock().unwrap();
         let offset = usize::try_from(offset).unwrap();
         assert!(offset <= file.len(), "no hole is written");
-        file.truncate(offset);
-        file.extend_from_slice(bytes);
+        let end = offset + bytes.len();
         let room = usize::try_from(self.room.load(Ordering::SeqCst)).unwrap();
-        if room > 0 && file.len() > room {
-            file.truncate(room.max(offset));
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        Ok(())
+        // What is there already may be written over.
+        let until = if room > 0 { end.min(room.max(file.len())) } else { end };
+        let length = file.len().max(until);
+        file.resize(length, 0);
+        file[offset..until].copy_from_slice(&bytes[..until - offset]);
+        if until < end { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
     fn cut(&self, length: u64) -> io::Result<()> {
         if self.cuts_fail.load(Ordering::SeqCst) {
@@ -100,13 +100,25 @@ impl StoreIdentity for Nameless {
 fn log_on(medium: &Arc<Faulty>, inline: bool) -> FileLog {
     let mut writer = LineWriter::begin(Arc::new(Nameless)).unwrap();
     medium.write_at(writer.pending(), 0).unwrap();
-    let length = writer.pending().len() as u64;
-    writer.written();
     let medium: Arc<dyn Medium> = Arc::clone(medium) as _;
-    let open = OpenLog::new(writer, medium, inline, length, HashMap::new());
+    let tail = Tail::new(Arc::clone(&medium), writer.pending().len() as u64);
+    writer.written();
+    let open = OpenLog::new(writer, medium, tail, inline, HashMap::new());
     let log = FileLog::with(Path::new("no/such/directory"), inline).unwrap();
     *log.current.lock().unwrap() = Some(open);
     log
+}
+
+/// Cuts off what is laid out, as when the disk was full at the time: the length of the lines.
+fn nothing_laid_out(log: &FileLog, medium: &Arc<Faulty>) -> u64 {
+    let mut current = log.current.lock().unwrap();
+    let open = current.as_mut().unwrap();
+    let length = open.tail.length();
+    medium.cut(length).unwrap();
+    medium.room.store(length, Ordering::SeqCst);
+    open.tail = Tail::new(Arc::clone(medium) as _, length);
+    medium.room.store(0, Ordering::SeqCst);
+    length
 }
 
 fn record(number: u64) -> AuditRecord {
@@ -121,9 +133,17 @@ fn append(log: &FileLog, number: u64, at_least: Durability) -> Result<Vec<Receip
     block_on(log.append(&[record(number)], at_least))
 }
 
+/// The bytes of the file that are lines: zero bytes are laid out behind them.
+fn lines(medium: &Faulty) -> Vec<u8> {
+    let bytes = medium.bytes.lock().unwrap();
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    assert!(bytes[end..].iter().all(|byte| *byte == 0), "something follows the last line");
+    bytes[..end].to_vec()
+}
+
 /// The numbers of the records in the file, every byte of which must be a line that is read.
 fn numbers(medium: &Faulty) -> Vec<u64> {
-    let bytes = medium.bytes.lock().unwrap();
+    let bytes = lines(medium);
     assert_eq!(bytes.last(), Some(&b'\n'), "the file ends with a whole line");
     bytes
         .split(|byte| *byte == b'\n')
@@ -141,13 +161,13 @@ fn a_disk_that_fills_at_any_byte_refuses_the_record_and_takes_the_next_once_ther
         let medium = Arc::new(Faulty::default());
         let log = log_on(&medium, true);
         append(&log, 0, Durability::Held).unwrap();
-        let start = medium.bytes.lock().unwrap().len() as u64;
+        let start = nothing_laid_out(&log, &medium);
         medium.room.store(start + room, Ordering::SeqCst);
         let taken = append(&log, 1, Durability::Flushed);
         medium.room.store(0, Ordering::SeqCst);
         if let Err(error) = &taken {
             assert!(matches!(error, AuditError::Full));
-            assert_eq!(medium.bytes.lock().unwrap().len() as u64, start);
+            assert_eq!(lines(&medium).len() as u64, start);
         }
         let receipt = append(&log, 2, Durability::Flushed).unwrap()[0];
         let expected = if taken.is_ok() { vec![0, 1, 2] } else { vec![0, 2] };
@@ -161,7 +181,7 @@ fn what_cannot_be_cut_off_is_cut_before_anything_follows() {
     let medium = Arc::new(Faulty::default());
     let log = log_on(&medium, true);
     append(&log, 0, Durability::Flushed).unwrap();
-    let length = medium.bytes.lock().unwrap().len() as u64;
+    let length = nothing_laid_out(&log, &medium);
     medium.room.store(length + 10, Ordering::SeqCst);
     medium.cuts_fail.store(true, Ordering::SeqCst);
     assert!(append(&log, 1, Durability::Flushed).is_err());

@@ -28,6 +28,7 @@ mod read;
 mod reader;
 mod report;
 mod sync;
+mod tail;
 mod tree;
 mod verify;
 mod writer;

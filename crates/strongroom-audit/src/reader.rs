@@ -1,7 +1,7 @@
 //! Reads the lines of all logs of a directory back, a page at a time.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -49,7 +49,8 @@ impl DirReader {
             };
             let first = after.filter(|after| after.log == file.log).map_or(0, |at| at.index + 1);
             let unreadable = |error| failed("a log cannot be read", error);
-            let mut lines = Lines::new(at(&file.path, offset).map_err(unreadable)?);
+            let handle = at(&file.path, offset).map_err(unreadable)?;
+            let mut lines = Lines::new(&handle);
             while page.len() < limit {
                 let Some(line) = lines.next().map_err(unreadable)? else { break };
                 offset += line.len() as u64 + 1;
@@ -69,10 +70,10 @@ impl DirReader {
     }
 }
 
-fn at(path: &Path, offset: u64) -> std::io::Result<impl Read + use<>> {
+fn at(path: &Path, offset: u64) -> std::io::Result<File> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
-    Ok(BufReader::new(file))
+    Ok(file)
 }
 
 const fn receipt(log: LogId, index: u64) -> Receipt {

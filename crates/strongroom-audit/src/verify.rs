@@ -467,7 +467,8 @@ fn read_dir(dir: &Path, expected: Option<StoreId>) -> Result<Verifier, AuditErro
     let mut verifier = Verifier::new(expected);
     for file in logs(dir)? {
         let unreadable = |error| failed("a log cannot be read: check its permissions", error);
-        let mut lines = Lines::new(std::fs::File::open(&file.path).map_err(unreadable)?);
+        let handle = std::fs::File::open(&file.path).map_err(unreadable)?;
+        let mut lines = Lines::new(&handle);
         while let Some(line) = lines.next().map_err(unreadable)? {
             verifier.line(file.log, line);
         }

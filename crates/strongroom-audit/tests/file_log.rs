@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use common::*;
 use futures_executor::block_on;
-use strongroom_audit::{FileLog, Line, read_line};
+use strongroom_audit::{FileLog, Line, Verdict, read_line, verify_logs};
 use strongroom_core::{
     Attached, AuditError, AuditRecord, AuditSink, Durability, LogId, Outcome, StoreIdentity,
 };
@@ -30,6 +30,14 @@ fn attach(dir: &Path, identity: &Arc<FakeIdentity>) -> (FileLog, Attached) {
 
 fn file_of(dir: &Path, log: LogId) -> PathBuf {
     dir.join(format!("{log}.jsonl"))
+}
+
+/// The bytes of a log that are lines, without what is laid out behind them.
+fn lines_of(file: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(file).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.truncate(end);
+    bytes
 }
 
 /// A log with a decision, an intent that is open and one that is done; not closed.
@@ -195,7 +203,7 @@ fn attaching_again_leaves_the_earlier_log_to_be_settled() {
     block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Held)).unwrap();
     let second = block_on(log.attach(Arc::clone(&identity) as _)).unwrap();
     assert_ne!(first.log, second.log);
-    let text = fs::read(file_of(scratch.path(), first.log)).unwrap();
+    let text = lines_of(&file_of(scratch.path(), first.log));
     let lines = text.iter().filter(|byte| **byte == b'\n').count();
     let [dead] = second.dead.as_slice() else { panic!("{:?}", second.dead) };
     assert_eq!((dead.log, dead.size, dead.open.len()), (first.log, lines as u64, 0));
@@ -209,7 +217,7 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_log_settled() {
     let identity = FakeIdentity::new(1);
     let source = scratch.path().join("source");
     let log = die(&source, &identity);
-    let whole = fs::read(file_of(&source, log)).unwrap();
+    let whole = lines_of(&file_of(&source, log));
     let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     // Every byte of the last two lines, some of those before.
     let near = whole.len() - 620;
@@ -225,6 +233,71 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_log_settled() {
         block_on(sink.close()).unwrap();
         fs::remove_dir_all(&dir).unwrap();
     }
+}
+
+#[test]
+fn bytes_are_laid_out_ahead_until_the_log_ends() {
+    let scratch = tempfile::tempdir().unwrap();
+    let identity = FakeIdentity::new(1);
+    let (log, attached) = attach(scratch.path(), &identity);
+    let file = file_of(scratch.path(), attached.log);
+    let size = || fs::metadata(&file).unwrap().len();
+    let before = size();
+    block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Synced)).unwrap();
+    assert_eq!(size(), before, "the record went where bytes were laid out");
+    for seq in 0..400 {
+        block_on(log.append(&[read_of("a", "prod/db", seq)], Durability::Flushed)).unwrap();
+        assert!(size() > lines_of(&file).len() as u64, "nothing is laid out");
+    }
+    block_on(log.close()).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), lines_of(&file));
+    assert!(!verify_logs(scratch.path(), None).unwrap().accuses());
+}
+
+#[test]
+fn a_log_ends_where_a_power_cut_left_zero_bytes() {
+    let scratch = tempfile::tempdir().unwrap();
+    let identity = FakeIdentity::new(1);
+    let source = scratch.path().join("source");
+    let log = die(&source, &identity);
+    let whole = lines_of(&file_of(&source, log));
+    let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    // A piece of what was not synced is missing, and what was written after it is there.
+    for start in (first..whole.len() - 40).step_by(97) {
+        let dir = scratch.path().join(start.to_string());
+        fs::create_dir(&dir).unwrap();
+        let mut torn = whole.clone();
+        torn[start..start + 40].fill(0);
+        fs::write(file_of(&dir, log), &torn).unwrap();
+        let lines = whole[..start].iter().filter(|byte| **byte == b'\n').count();
+        let report = verify_logs(&dir, None).unwrap();
+        assert!(!report.accuses(), "{start}: {report:?}");
+        let sink = FileLog::open_inline(&dir).unwrap();
+        let attached = block_on(sink.attach(Arc::clone(&identity) as _)).unwrap();
+        assert_eq!(attached.dead[0].size, lines as u64, "zero bytes from {start}");
+        block_on(sink.append(&[closed(&attached.dead[0])], Durability::Flushed)).unwrap();
+        block_on(sink.close()).unwrap();
+        assert!(!verify_logs(&dir, None).unwrap().accuses(), "{start}");
+    }
+}
+
+#[test]
+fn zero_bytes_in_a_log_that_was_ended_are_found() {
+    let scratch = tempfile::tempdir().unwrap();
+    let identity = FakeIdentity::new(1);
+    let (log, attached) = attach(scratch.path(), &identity);
+    for seq in 0..4 {
+        block_on(log.append(&[read_of("a", "prod/db", seq)], Durability::Flushed)).unwrap();
+    }
+    block_on(log.close()).unwrap();
+    let file = file_of(scratch.path(), attached.log);
+    let mut bytes = fs::read(&file).unwrap();
+    let line = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(5).unwrap().0 + 1;
+    bytes[line + 20] = 0;
+    fs::write(&file, bytes).unwrap();
+    let report = verify_logs(scratch.path(), None).unwrap();
+    let found = report.findings.iter().find(|finding| finding.verdict == Verdict::LogAltered);
+    assert_eq!(found.unwrap().index, Some(6), "{report:?}");
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! The end of a log's file, where its writer appends.
+//!
+//! Zero bytes are laid out ahead of it. A record that is written over them changes neither the
+//! length of the file nor where its blocks are, so that its sync waits for its own bytes and for
+//! nothing that the file system keeps about the file. No line has a zero byte: whatever a power cut
+//! leaves of records that were not synced, a reader sees where the log ends.
+
+use std::sync::Arc;
+
+use strongroom_core::AuditError;
+
+use crate::medium::{Medium, failed};
+
+/// So many zero bytes are laid out at a time.
+const STEP: usize = 64 * 1024;
+static ZEROS: [u8; STEP] = [0; STEP];
+
+/// Where the next line goes.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    medium: Arc<dyn Medium>,
+    /// Bytes of the file that are whole lines and count.
+    length: u64,
+    /// Up to here the file has zero bytes behind them.
+    laid_out: u64,
+    /// A write failed, and what it left could not be cut off yet.
+    torn: bool,
+}
+
+impl Tail {
+    /// The tail of a file that has so many bytes of lines, and zero bytes or nothing behind them.
+    pub(crate) fn new(medium: Arc<dyn Medium>, length: u64) -> Self {
+        let mut tail = Self { medium, length, laid_out: length, torn: false };
+        tail.lay_out();
+        tail
+    }
+
+    /// Bytes of the file that are whole lines and count.
+    pub(crate) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Whether a write that failed has left something that is still to be cut off.
+    pub(crate) const fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// Writes whole lines, all or none of them.
+    pub(crate) fn append(&mut self, lines: &[u8]) -> Result<(), AuditError> {
+        self.write(lines)?;
+        if self.length > self.laid_out {
+            self.lay_out();
+        }
+        Ok(())
+    }
+
+    /// Writes the last line, with nothing laid out behind it.
+    pub(crate) fn end(&mut self, line: &[u8]) -> Result<(), AuditError> {
+        self.cut()?;
+        self.write(line)
+    }
+
+    fn write(&mut self, lines: &[u8]) -> Result<(), AuditError> {
+        if self.torn {
+            self.cut()?;
+        }
+        if let Err(error) = self.medium.write_at(lines, self.length) {
+            // What is left of the failed write must not become part of the next line.
+            self.torn = true;
+            let _ = self.cut();
+            return Err(failed("its file cannot be written: check the disk", error));
+        }
+        self.length += lines.len() as u64;
+        Ok(())
+    }
+
+    fn cut(&mut self) -> Result<(), AuditError> {
+        self.medium
+            .cut(self.length)
+            .map_err(|error| failed("its file cannot be cut to its last line", error))?;
+        self.laid_out = self.laid_out.min(self.length);
+        self.torn = false;
+        Ok(())
+    }
+
+    /// Nothing rests on it: where the disk is full, records that fit are still taken.
+    fn lay_out(&mut self) {
+        if self.medium.write_at(&ZEROS, self.length).is_ok() {
+            self.laid_out = self.length + STEP as u64;
+        }
+    }
+}
