@@ -76,6 +76,11 @@ pub(crate) fn connect(path: &std::path::Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Runs a statement that is prepared once.
+pub(crate) fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
 /// The database under a connection is no longer the one that its name leads to.
 pub(crate) fn replaced() -> StorageError {
     StorageError::not_done(

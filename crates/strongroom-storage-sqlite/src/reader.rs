@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OptionalExtension, params};
 use strongroom_core::{Entry, Key, Listed, Page, Revision, Scan, StorageError};
 
-use crate::connection::{self, Purpose};
+use crate::connection::{self, Purpose, execute};
 use crate::error;
 use crate::shared::Shared;
 
@@ -33,10 +33,11 @@ impl Readers {
             if let [key] = keys {
                 return Ok(vec![read_one(connection, key)?]);
             }
-            let transaction = connection.unchecked_transaction()?;
-            let found = keys.iter().map(|key| read_one(connection, key)).collect();
-            transaction.commit()?;
-            found
+            execute(connection, "BEGIN")?;
+            let found =
+                keys.iter().map(|key| read_one(connection, key)).collect::<Result<_, _>>()?;
+            execute(connection, "COMMIT")?;
+            Ok(found)
         })?;
         Ok(found.unwrap_or_else(|| keys.iter().map(|_| None).collect()))
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 use strongroom_core::{Batch, Expect, Key, Op, Revision, StorageError, Written};
 
-use crate::connection::{self, Purpose, WAL_BYTES};
+use crate::connection::{self, Purpose, WAL_BYTES, execute};
 use crate::create::{self, Record};
 use crate::error;
 use crate::lock::Turn;
@@ -320,10 +320,6 @@ fn apply(connection: &Connection, stamp: &mut Stamp, request: &Request) -> rusql
 fn repeated(error: StorageError, times: usize) -> Vec<Result<Done, StorageError>> {
     let copies: Vec<_> = (1..times).map(|_| Err(error::again(&error))).collect();
     std::iter::once(Err(error)).chain(copies).collect()
-}
-
-fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 /// Revisions that never repeat: eight bytes drawn anew by every writer and whenever the counter
