@@ -149,7 +149,10 @@ impl Strongroom {
         }
         let closed = match self.0.vault.settle_all().await {
             Ok(()) if !self.is_open() => Err(Error::Sealed),
-            Ok(()) => self.0.sink.close().await.map_err(Error::from),
+            Ok(()) => {
+                self.0.vault.erase_garbage().await;
+                self.0.sink.close().await.map_err(Error::from)
+            }
             // A log that does not end says to the next opener that there is something to settle.
             Err(error) => Err(error),
         };

@@ -271,6 +271,30 @@ fn fc_123_versions_are_numbers_over_300_puts() {
 }
 
 #[test]
+fn blobs_of_pruned_versions_are_erased_together_and_those_of_a_destroyed_one_at_once() {
+    let kit = TestRoom::allowing_all();
+    let alice = alice(&kit);
+    block_on(async {
+        let erases = || kit.storage.calls().erases;
+        for n in 0..50u64 {
+            alice.put("prod/db", Opaque::new(&n.to_be_bytes())).await.unwrap();
+        }
+        let with_garbage = kit.storage.len();
+        assert_eq!(erases(), 0, "a put pays for no erasing");
+        alice.destroy("prod/db@45").await.unwrap();
+        assert_eq!((erases(), kit.storage.len()), (1, with_garbage - 1));
+        for n in 0..64u64 {
+            alice.put("prod/db", Opaque::new(&n.to_be_bytes())).await.unwrap();
+        }
+        assert_eq!(erases(), 2, "enough came together");
+        kit.room().clone().close().await.unwrap();
+        assert_eq!(erases(), 3);
+        // Ten versions, two of them in the head; the head, the namespace and the keyring.
+        assert_eq!(kit.storage.len(), 8 + 3);
+    });
+}
+
+#[test]
 fn states_expiry_holds_and_kinds() {
     let kit = TestRoom::allowing_all();
     let alice = alice(&kit);

@@ -36,6 +36,8 @@ pub(super) struct Draft<'a> {
     pub(super) blobs: Vec<(Key, Vec<u8>)>,
     /// Blobs that the old head names and this one does not.
     pub(super) dropped: Vec<BlobRef>,
+    /// Whether erasing them is what was asked for.
+    pub(super) erases: bool,
     /// The version that the write makes.
     pub(super) made: Option<Version>,
 }
@@ -91,7 +93,16 @@ impl<'a> Draft<'a> {
         };
         let live = old.and_then(|old| old.live);
         let head = Head { path: path.clone(), base, live };
-        Ok(Self { vault, key, head, now, blobs: Vec::new(), dropped: Vec::new(), made: None })
+        Ok(Self {
+            vault,
+            key,
+            head,
+            now,
+            blobs: Vec::new(),
+            dropped: Vec::new(),
+            erases: false,
+            made: None,
+        })
     }
 
     fn live(&mut self) -> Result<&mut LiveHead, Error> {
@@ -223,6 +234,7 @@ impl<'a> Draft<'a> {
         entry.holds.clear();
         let version = entry.version;
         self.dropped.extend(blobs);
+        self.erases = true;
         Ok(version)
     }
 
@@ -235,6 +247,7 @@ impl<'a> Draft<'a> {
         }
         let blobs: Vec<_> = live.versions.iter().flat_map(blobs_of_entry).collect();
         self.dropped.extend(blobs);
+        self.erases = true;
         self.head.live = None;
         Ok(())
     }

@@ -8,6 +8,7 @@ mod cache;
 mod commit;
 mod doubt;
 mod edit;
+mod garbage;
 mod keys;
 mod list;
 mod load;
@@ -34,6 +35,7 @@ use self::cache::HeadCache;
 pub(crate) use self::doubt::Doubt;
 use self::doubt::Doubts;
 pub(crate) use self::edit::Content;
+use self::garbage::Garbage;
 use self::keys::{KeySlot, Namespaces};
 pub use self::list::Child;
 pub(crate) use self::list::Walk;
@@ -79,6 +81,7 @@ pub(crate) struct Vault {
     namespaces: Namespaces,
     heads: HeadCache,
     doubts: Doubts,
+    garbage: Garbage,
     durability: Durability,
 }
 

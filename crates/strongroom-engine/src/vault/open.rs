@@ -133,6 +133,7 @@ async fn attach(
         namespaces: Namespaces::default(),
         heads: HeadCache::new(parts.cache_bytes),
         doubts: Doubts::default(),
+        garbage: super::Garbage::default(),
         durability: parts.durability,
     };
     Ok((vault, attached.dead))

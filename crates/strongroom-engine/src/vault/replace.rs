@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use strongroom_core::{
-    Action, Delete, Destroy, Disable, Enable, Entry, Expect, Expected, Hold, HoldMetadata, Key,
+    Action, Delete, Destroy, Disable, Enable, Entry, Expect, Expected, Hold, HoldMetadata,
     MetadataUpdate, Promote, Purge, Receipt, SecretPath, SecretRef, Undelete, UpdateMetadata,
     Version, VersionState, Write, WriteId,
 };
-use strongroom_crypto::{BlobRef, Lineage};
+use strongroom_crypto::Lineage;
 
 use super::cache::HeadPlace;
 use super::commit::{Change, Committed, Place, head_context};
@@ -220,7 +220,7 @@ impl Vault {
                 return Err(Invalid::TooLarge { bytes, limit, whose }.into());
             }
             let epoch_id = epoch.id();
-            let Draft { head, blobs, dropped, made, .. } = draft;
+            let Draft { head, blobs, dropped, erases, made, .. } = draft;
             let change = Change {
                 place: Place::Head(path.clone()),
                 key: key.clone(),
@@ -242,7 +242,11 @@ impl Vault {
                     let verified = Verified { mark: None, at: self.clock.elapsed() };
                     let place = HeadPlace { path: path.clone(), namespace: id, key: key.clone() };
                     self.remember(&place, None, Entry { revision, value: record }, verified);
-                    self.erase_blobs(&key, &dropped).await;
+                    if erases {
+                        self.erase_blobs(&key, &dropped).await;
+                    } else {
+                        self.erase_blobs_later(&key, &dropped).await;
+                    }
                     if !checked {
                         self.leave_no_old_epoch(decision, path, namespace, epoch_id).await?;
                     }
@@ -281,21 +285,6 @@ impl Vault {
                 Ok(_) | Err(Error::Invalid(_)) => Ok(()),
                 Err(error) => Err(error),
             },
-        }
-    }
-
-    /// Erases blobs that a head no longer names. What fails here is left to `sweep`.
-    pub(super) async fn erase_blobs(&self, head: &Key, blobs: &[BlobRef]) {
-        let keys: Vec<Key> = blobs
-            .iter()
-            .flat_map(|blob| (0..blob.parts).map(move |part| (blob, part)))
-            .filter_map(|(blob, part)| {
-                strongroom_crypto::blob_key(head, blob.seq, &blob.random, part)
-            })
-            .collect();
-        if !keys.is_empty() {
-            // What was dropped is garbage whether or not it is erased now.
-            drop(self.storage.erase(&keys).await);
         }
     }
 }
