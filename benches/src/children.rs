@@ -8,8 +8,9 @@ use crate::{Outcome, kill, opening, processes, puts, reading, residue};
 /// What a child does with the words after its name.
 type Work = fn(&[String]) -> Outcome;
 
-const CHILDREN: [(&str, Work); 7] = [
+const CHILDREN: [(&str, Work); 8] = [
     ("child-puts", puts::put_and_close),
+    ("child-replaces", puts::replace_and_close),
     ("child-writes", kill::write),
     ("child-counts", processes::count_up),
     ("child-changes-keys", processes::change_keys),

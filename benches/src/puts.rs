@@ -27,3 +27,15 @@ pub(crate) fn put_and_close(words: &[String]) -> Outcome {
     block_on(room.close())?;
     Ok(())
 }
+
+/// The same, with all values at one path.
+pub(crate) fn replace_and_close(words: &[String]) -> Outcome {
+    let (dir, count) = (word::<PathBuf>(words, 0)?, word(words, 1)?);
+    let room = block_on(Room::builder(&dir)?.open())?;
+    let session = room.session(owner());
+    for number in 0..count {
+        block_on(session.put(path(0)?, value(number)))?;
+    }
+    block_on(room.close())?;
+    Ok(())
+}
