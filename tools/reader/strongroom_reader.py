@@ -279,8 +279,10 @@ def read_log(path, store, audit, accepted):
     leaves, names, first = [], [], None
     token_key = expand(audit, b"strongroom/token/v1\0", 32)
     log = bytes.fromhex(path.stem)
-    for raw in path.read_bytes().split(b"\n")[:-1]:
-        if b"\0" in raw:  # laid out, or lost in a power cut: the log ends here
+    lines = path.read_bytes().rstrip(b"\0").split(b"\n")[:-1]
+    ended = bool(lines) and lines[-1].startswith(b'{"t":"close"')
+    for raw in lines:
+        if b"\0" in raw and not ended:  # lost in a power cut: the log ends here
             break
         line = json.loads(raw)
         assert json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() == raw

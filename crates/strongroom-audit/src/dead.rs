@@ -84,11 +84,10 @@ fn read(
         Some(open) if open.log == file.log => {}
         _ => return Err(malformed(path, 1, "it is not the log that its file is named after")),
     }
-    let mut lines = Lines::new(handle);
+    let unreadable = |error| failed("a log cannot be read to its end", error);
+    let mut lines = Lines::new(handle).map_err(unreadable)?;
     let mut reader = DeadLogReader::new(file.log);
-    while let Some(bytes) =
-        lines.next().map_err(|error| failed("a log cannot be read to its end", error))?
-    {
+    while let Some(bytes) = lines.next().map_err(unreadable)? {
         reader.push(bytes).map_err(|error| in_file(path, error))?;
     }
     reader.finish(identity, settled).map_err(|error| in_file(path, error))
@@ -207,19 +206,23 @@ fn fileless(line: u64, detail: &str) -> AuditError {
 
 /// The whole lines of a log's file. It ends before the first line that has no end or a zero byte:
 /// those are laid out ahead, and are what a power cut leaves of records that were not synced. In a
-/// log that its writer has ended there are none, so that such a line is handed out, to be refused.
+/// log that its writer has ended they stand behind the last line alone, so that a line with one is
+/// handed out, to be refused.
 pub(crate) struct Lines<'a> {
-    file: &'a File,
     reader: BufReader<&'a File>,
     line: Vec<u8>,
+    is_ended: bool,
     at_end: bool,
 }
 
 impl<'a> Lines<'a> {
     /// The lines from where the file stands.
-    pub(crate) fn new(file: &'a File) -> Self {
+    pub(crate) fn new(file: &'a File) -> std::io::Result<Self> {
+        // Asked before anything is read: what a live writer lays out is no fault of a log that it
+        // ends meanwhile.
+        let is_ended = is_ended(file)?;
         let reader = BufReader::with_capacity(64 * 1024, file);
-        Self { file, reader, line: Vec::new(), at_end: false }
+        Ok(Self { reader, line: Vec::new(), is_ended, at_end: false })
     }
 
     /// The next line, without its line end.
@@ -231,9 +234,13 @@ impl<'a> Lines<'a> {
         // One byte more than a line can have, so that a longer one is seen to be too long.
         let limit = MAX_LINE_BYTES as u64 + 2;
         self.reader.by_ref().take(limit).read_until(b'\n', &mut self.line)?;
-        if self.line.contains(&0) && !is_ended(self.file)? {
-            self.at_end = true;
-            return Ok(None);
+        if self.line.contains(&0) {
+            let is_laid_out = self.line.iter().all(|byte| *byte == 0);
+            if is_laid_out || !self.is_ended {
+                self.at_end = true;
+                self.line.clear();
+                return Ok(None);
+            }
         }
         if self.line.last() == Some(&b'\n') {
             self.line.pop();

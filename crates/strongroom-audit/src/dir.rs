@@ -10,7 +10,7 @@ use strongroom_core::{AuditError, LogId, Receipt, StoreIdentity};
 
 use crate::medium::{Medium, failed};
 use crate::read::MAX_LINE_BYTES;
-use crate::tail::Tail;
+use crate::tail::{STEP, Tail};
 use crate::writer::LineWriter;
 
 const LOG: &str = "jsonl";
@@ -92,7 +92,8 @@ pub(crate) fn create_log(
         let made = file.write_all(writer.pending());
         let length = writer.pending().len() as u64;
         let file = Arc::new(file);
-        let tail = Tail::new(Arc::clone(&file) as _, length);
+        let mut tail = Tail::new(Arc::clone(&file) as _, length);
+        tail.lay_out();
         let made = made
             .and_then(|()| file.sync_data())
             .and_then(|()| std::fs::rename(&draft, dir.join(format!("{}.{LOG}", writer.log()))))
@@ -156,14 +157,9 @@ impl<R: Read> ReadLine for R {
     }
 }
 
-/// The last whole line, found from the end so that the length of the log does not matter. `None`
-/// where zero bytes are laid out behind the lines: no writer has ended the log.
+/// The last whole line, found from the end so that the length of the log does not matter.
 pub(crate) fn last_line(file: &File) -> io::Result<Option<Vec<u8>>> {
-    let length = file.metadata()?.len();
-    let mut last = [0];
-    if length == 0 || file.read_at(&mut last, length - 1)? == 0 || last == [0] {
-        return Ok(None);
-    }
+    let length = length_of_lines(file)?;
     let mut window: u64 = 1024;
     loop {
         let start = length.saturating_sub(window);
@@ -188,19 +184,23 @@ pub(crate) fn last_line(file: &File) -> io::Result<Option<Vec<u8>>> {
 
 /// The length of a file without the zero bytes that are laid out at its end.
 fn length_of_lines(file: &File) -> io::Result<u64> {
-    let mut end = file.metadata()?.len();
-    let mut window = [0; 4096];
-    while end > 0 {
-        let start = end.saturating_sub(window.len() as u64);
-        let size = usize::try_from(end - start).unwrap_or(window.len());
-        let Some(bytes) = window.get_mut(..size) else { break };
-        file.read_exact_at(bytes, start)?;
-        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
-            return Ok(start + last as u64 + 1);
+    loop {
+        let length = file.metadata()?.len();
+        // More zero bytes than a writer lays out are somebody else's, and are not looked through.
+        let start = length.saturating_sub(2 * STEP as u64);
+        let mut tail = vec![0; usize::try_from(length - start).unwrap_or(2 * STEP)];
+        match file.read_exact_at(&mut tail, start) {
+            Ok(()) => {}
+            // Its writer has just ended it.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
+            Err(error) => return Err(error),
         }
-        end = start;
+        return Ok(match tail.iter().rposition(|byte| *byte != 0) {
+            Some(last) => start + last as u64 + 1,
+            None if start == 0 => 0,
+            None => length,
+        });
     }
-    Ok(0)
 }
 
 /// Leaves the hint that a log has been settled, and where.

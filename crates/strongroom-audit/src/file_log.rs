@@ -148,7 +148,7 @@ impl FileLog {
         let mut current = self.lock()?;
         let open = current.as_mut().ok_or(AuditError::Closed)?;
         let receipts = open.append(records, at_least)?;
-        let wait = (at_least == Durability::Synced).then(|| open.syncer.reach(open.writer.size()));
+        let wait = (at_least == Durability::Synced).then(|| open.reach(open.writer.size()));
         Ok((receipts, wait))
     }
 
@@ -211,7 +211,7 @@ impl AuditSink for FileLog {
                 .filter(|open| open.writer.log() == up_to.log)
                 .ok_or(AuditError::Closed)?;
             open.flush()?;
-            open.syncer.reach(up_to.index.saturating_add(1).min(open.writer.size()))
+            open.reach(up_to.index.saturating_add(1).min(open.writer.size()))
         };
         wait.await
     }
@@ -221,6 +221,7 @@ impl AuditSink for FileLog {
         // Dropped at the end whatever happens: then the file is let go of, and the thread ends.
         //
         // A last line says that all before it is there, so all before it goes to the medium first.
+        open.check()?;
         open.flush()?;
         open.syncer.reach(open.writer.size()).await?;
         open.end()?;
@@ -253,6 +254,10 @@ impl AuditSink for FileLog {
 
     fn reader(&self) -> Option<&dyn AuditReader> {
         Some(self)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Self::warnings(self)
     }
 }
 
@@ -305,11 +310,22 @@ impl OpenLog {
         Ok(receipts)
     }
 
-    /// Writes the last line. All before it must be with the kernel.
+    /// Waits until so many records are on the medium. They must be with the kernel already.
+    fn reach(&mut self, records: u64) -> Reached {
+        if !self.syncer.has_reached(records) && !self.is_forked() {
+            self.tail.lay_out();
+        }
+        self.syncer.reach(records)
+    }
+
+    /// Writes the last line. All before it must be on the medium.
     fn end(&mut self) -> Result<(), AuditError> {
-        self.check()?;
         self.writer.end();
-        self.tail.end(self.writer.pending())?;
+        if let Err(error) = self.tail.end(self.writer.pending()) {
+            // Nobody may write it later, behind what could not be cut off.
+            self.writer.rollback();
+            return Err(error);
+        }
         self.has_written();
         Ok(())
     }

@@ -109,18 +109,6 @@ fn log_on(medium: &Arc<Faulty>, inline: bool) -> FileLog {
     log
 }
 
-/// Cuts off what is laid out, as when the disk was full at the time: the length of the lines.
-fn nothing_laid_out(log: &FileLog, medium: &Arc<Faulty>) -> u64 {
-    let mut current = log.current.lock().unwrap();
-    let open = current.as_mut().unwrap();
-    let length = open.tail.length();
-    medium.cut(length).unwrap();
-    medium.room.store(length, Ordering::SeqCst);
-    open.tail = Tail::new(Arc::clone(medium) as _, length);
-    medium.room.store(0, Ordering::SeqCst);
-    length
-}
-
 fn record(number: u64) -> AuditRecord {
     AuditRecord::Outcome(OutcomeRecord {
         at: Timestamp::default(),
@@ -161,7 +149,7 @@ fn a_disk_that_fills_at_any_byte_refuses_the_record_and_takes_the_next_once_ther
         let medium = Arc::new(Faulty::default());
         let log = log_on(&medium, true);
         append(&log, 0, Durability::Held).unwrap();
-        let start = nothing_laid_out(&log, &medium);
+        let start = lines(&medium).len() as u64;
         medium.room.store(start + room, Ordering::SeqCst);
         let taken = append(&log, 1, Durability::Flushed);
         medium.room.store(0, Ordering::SeqCst);
@@ -177,11 +165,29 @@ fn a_disk_that_fills_at_any_byte_refuses_the_record_and_takes_the_next_once_ther
 }
 
 #[test]
+fn records_that_fit_are_taken_where_nothing_more_can_be_laid_out() {
+    let medium = Arc::new(Faulty::default());
+    let log = log_on(&medium, true);
+    append(&log, 0, Durability::Flushed).unwrap();
+    let length = lines(&medium).len() as u64;
+    // Room for some lines, and for no more than a part of what is laid out.
+    medium.room.store(length + 1_000, Ordering::SeqCst);
+    let taken = (1..100).take_while(|n| append(&log, *n, Durability::Synced).is_ok()).count();
+    assert!(taken > 5, "{taken}");
+    medium.room.store(0, Ordering::SeqCst);
+    append(&log, 100, Durability::Synced).unwrap();
+    assert_eq!(numbers(&medium).len(), taken + 2);
+    block_on(log.close()).unwrap();
+    let bytes = medium.bytes.lock().unwrap().clone();
+    assert_eq!(bytes, lines(&medium));
+}
+
+#[test]
 fn what_cannot_be_cut_off_is_cut_before_anything_follows() {
     let medium = Arc::new(Faulty::default());
     let log = log_on(&medium, true);
     append(&log, 0, Durability::Flushed).unwrap();
-    let length = nothing_laid_out(&log, &medium);
+    let length = lines(&medium).len() as u64;
     medium.room.store(length + 10, Ordering::SeqCst);
     medium.cuts_fail.store(true, Ordering::SeqCst);
     assert!(append(&log, 1, Durability::Flushed).is_err());
@@ -190,6 +196,21 @@ fn what_cannot_be_cut_off_is_cut_before_anything_follows() {
     medium.cuts_fail.store(false, Ordering::SeqCst);
     append(&log, 3, Durability::Flushed).unwrap();
     assert_eq!(numbers(&medium), [0, 3]);
+}
+
+#[test]
+fn a_last_line_that_cannot_be_written_at_close_is_not_written_at_drop() {
+    let medium = Arc::new(Faulty::default());
+    let log = log_on(&medium, false);
+    append(&log, 0, Durability::Synced).unwrap();
+    append(&log, 1, Durability::Held).unwrap();
+    medium.cuts_fail.store(true, Ordering::SeqCst);
+    block_on(log.close()).unwrap_err();
+    drop(log);
+    assert_eq!(numbers(&medium), [0, 1]);
+    let bytes = lines(&medium);
+    let last = bytes.strip_suffix(b"\n").unwrap().rsplit(|byte| *byte == b'\n').next().unwrap();
+    assert!(!matches!(read_line(last), Ok(crate::Line::Close(_))), "the log counts as ended");
 }
 
 #[test]
@@ -319,6 +340,14 @@ fn a_forked_process_leaves_the_log_and_its_lock_to_its_parent() {
     let refused = block_on(log.append(&[record(2)], Durability::Flushed)).unwrap_err();
     assert!(refused.to_string().contains("forked"), "{refused}");
     drop(log);
+    assert!(*medium.bytes.lock().unwrap() == before, "it wrote");
+    // Not even where it has nothing of its own to write.
+    let log = log_on(&medium, false);
+    let receipt = block_on(log.append(&[record(1)], Durability::Flushed)).unwrap()[0];
+    let before = medium.bytes.lock().unwrap().clone();
+    log.current.lock().unwrap().as_mut().unwrap().process += 1;
+    block_on(log.sync(&receipt)).unwrap();
+    block_on(log.close()).unwrap_err();
     assert!(*medium.bytes.lock().unwrap() == before, "it wrote");
     assert!(!medium.unlocked.load(Ordering::SeqCst), "it gave up the parent's lock");
 

@@ -50,7 +50,7 @@ impl DirReader {
             let first = after.filter(|after| after.log == file.log).map_or(0, |at| at.index + 1);
             let unreadable = |error| failed("a log cannot be read", error);
             let handle = at(&file.path, offset).map_err(unreadable)?;
-            let mut lines = Lines::new(&handle);
+            let mut lines = Lines::new(&handle).map_err(unreadable)?;
             while page.len() < limit {
                 let Some(line) = lines.next().map_err(unreadable)? else { break };
                 offset += line.len() as u64 + 1;

@@ -63,6 +63,12 @@ impl Syncer {
         self.lock().failed
     }
 
+    /// Whether so many records are on the medium, or can never be.
+    pub(crate) fn has_reached(&self, records: u64) -> bool {
+        let state = self.lock();
+        state.synced >= records || state.failed
+    }
+
     /// Waits until so many records are on the medium. They must be with the kernel already.
     pub(crate) fn reach(self: &Arc<Self>, records: u64) -> Reached {
         Reached { syncer: Arc::clone(self), records, waiter: None }

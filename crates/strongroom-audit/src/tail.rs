@@ -12,7 +12,7 @@ use strongroom_core::AuditError;
 use crate::medium::{Medium, failed};
 
 /// So many zero bytes are laid out at a time.
-const STEP: usize = 64 * 1024;
+pub(crate) const STEP: usize = 64 * 1024;
 static ZEROS: [u8; STEP] = [0; STEP];
 
 /// Where the next line goes.
@@ -21,7 +21,7 @@ pub(crate) struct Tail {
     medium: Arc<dyn Medium>,
     /// Bytes of the file that are whole lines and count.
     length: u64,
-    /// Up to here the file has zero bytes behind them.
+    /// Up to here the file has zero bytes behind them; 0 where it has none.
     laid_out: u64,
     /// A write failed, and what it left could not be cut off yet.
     torn: bool,
@@ -29,10 +29,8 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// The tail of a file that has so many bytes of lines, and zero bytes or nothing behind them.
-    pub(crate) fn new(medium: Arc<dyn Medium>, length: u64) -> Self {
-        let mut tail = Self { medium, length, laid_out: length, torn: false };
-        tail.lay_out();
-        tail
+    pub(crate) const fn new(medium: Arc<dyn Medium>, length: u64) -> Self {
+        Self { medium, length, laid_out: 0, torn: false }
     }
 
     /// Bytes of the file that are whole lines and count.
@@ -45,22 +43,24 @@ impl Tail {
         self.torn
     }
 
-    /// Writes whole lines, all or none of them.
-    pub(crate) fn append(&mut self, lines: &[u8]) -> Result<(), AuditError> {
-        self.write(lines)?;
-        if self.length > self.laid_out {
-            self.lay_out();
+    /// Lays out zero bytes where there are none. Called before a sync, which then takes the new
+    /// length along, and never for lines that nobody syncs.
+    ///
+    /// Nothing rests on its success: where the disk is full, records that fit are still taken.
+    pub(crate) fn lay_out(&mut self) {
+        if self.length >= self.laid_out && self.medium.write_at(&ZEROS, self.length).is_ok() {
+            self.laid_out = self.length + STEP as u64;
         }
-        Ok(())
     }
 
-    /// Writes the last line, with nothing laid out behind it.
+    /// Writes the last line, with nothing laid out behind it but for a power cut.
     pub(crate) fn end(&mut self, line: &[u8]) -> Result<(), AuditError> {
         self.cut()?;
-        self.write(line)
+        self.append(line)
     }
 
-    fn write(&mut self, lines: &[u8]) -> Result<(), AuditError> {
+    /// Writes whole lines, all or none of them.
+    pub(crate) fn append(&mut self, lines: &[u8]) -> Result<(), AuditError> {
         if self.torn {
             self.cut()?;
         }
@@ -78,15 +78,8 @@ impl Tail {
         self.medium
             .cut(self.length)
             .map_err(|error| failed("its file cannot be cut to its last line", error))?;
-        self.laid_out = self.laid_out.min(self.length);
+        self.laid_out = 0;
         self.torn = false;
         Ok(())
-    }
-
-    /// Nothing rests on it: where the disk is full, records that fit are still taken.
-    fn lay_out(&mut self) {
-        if self.medium.write_at(&ZEROS, self.length).is_ok() {
-            self.laid_out = self.length + STEP as u64;
-        }
     }
 }

@@ -131,9 +131,18 @@ impl Verifier {
         }
     }
 
-    /// Says that the writer of a log lives and has flushed it, so that no line is missing.
-    pub fn lives(&mut self, log: LogId) {
-        self.logs.entry(log).or_default().is_live = true;
+    /// Says that the writer of a log lives and has flushed at least so many lines, so that none of
+    /// them is missing. Called when all lines are fed.
+    pub fn lives(&mut self, log: LogId, lines: u64) {
+        let state = self.logs.entry(log).or_default();
+        let size = state.tree.size();
+        state.is_live = size >= lines;
+        if !state.is_live {
+            state.is_bad = true;
+            let detail = format!("its writer has written {lines} lines, and {size} are there");
+            self.findings
+                .push(Finding::new(Verdict::LogLostItsTail, detail).of_log(log, Some(size)));
+        }
     }
 
     /// Says that a log has no more lines. Bytes without a line end behind the last line are what
@@ -468,7 +477,7 @@ fn read_dir(dir: &Path, expected: Option<StoreId>) -> Result<Verifier, AuditErro
     for file in logs(dir)? {
         let unreadable = |error| failed("a log cannot be read: check its permissions", error);
         let handle = std::fs::File::open(&file.path).map_err(unreadable)?;
-        let mut lines = Lines::new(&handle);
+        let mut lines = Lines::new(&handle).map_err(unreadable)?;
         while let Some(line) = lines.next().map_err(unreadable)? {
             verifier.line(file.log, line);
         }

@@ -245,10 +245,13 @@ fn bytes_are_laid_out_ahead_until_the_log_ends() {
     let before = size();
     block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Synced)).unwrap();
     assert_eq!(size(), before, "the record went where bytes were laid out");
+    // More than is laid out at once, and some of it when nobody waits for a sync.
     for seq in 0..400 {
-        block_on(log.append(&[read_of("a", "prod/db", seq)], Durability::Flushed)).unwrap();
-        assert!(size() > lines_of(&file).len() as u64, "nothing is laid out");
+        let durability = [Durability::Synced, Durability::Flushed][usize::from(seq % 3 > 0)];
+        block_on(log.append(&[read_of("a", "prod/db", seq)], durability)).unwrap();
     }
+    block_on(log.append(&[read_of("a", "prod/db", 400)], Durability::Synced)).unwrap();
+    assert!(size() > lines_of(&file).len() as u64, "nothing is laid out");
     block_on(log.close()).unwrap();
     assert_eq!(fs::read(&file).unwrap(), lines_of(&file));
     assert!(!verify_logs(scratch.path(), None).unwrap().accuses());
@@ -279,6 +282,27 @@ fn a_log_ends_where_a_power_cut_left_zero_bytes() {
         block_on(sink.close()).unwrap();
         assert!(!verify_logs(&dir, None).unwrap().accuses(), "{start}");
     }
+}
+
+#[test]
+fn a_log_is_ended_though_a_power_cut_left_it_longer_than_its_last_line() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (dir, identity) = (scratch.path(), FakeIdentity::new(1));
+    let (log, attached) = attach(dir, &identity);
+    block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Flushed)).unwrap();
+    block_on(log.close()).unwrap();
+    let file = file_of(dir, attached.log);
+    let whole = fs::read(&file).unwrap();
+    // The cut of what was laid out may reach the medium after the last line does.
+    for zeros in [1, 4096, 64 * 1024] {
+        fs::write(&file, [whole.as_slice(), &vec![0; zeros]].concat()).unwrap();
+        assert!(!verify_logs(dir, None).unwrap().accuses(), "{zeros}");
+        let (next, attached) = attach(dir, &identity);
+        assert!(attached.dead.is_empty(), "{zeros}: {:?}", attached.dead);
+        block_on(next.close()).unwrap();
+    }
+    fs::write(&file, [whole.as_slice(), &[0; 9], b"x"].concat()).unwrap();
+    assert!(verify_logs(dir, None).unwrap().accuses(), "bytes follow the last line");
 }
 
 #[test]

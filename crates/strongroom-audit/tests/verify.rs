@@ -193,12 +193,29 @@ fn the_log_of_a_living_writer_has_no_gap() {
     let mut world = World::new();
     let mut pen = world.open();
     pen.done(1, "", "one");
-    let log = world.dies(pen).log;
+    let DeadLog { log, size, .. } = world.dies(pen);
     world.store("edited");
     let mut verifier = world.verifier();
-    verifier.lives(log);
+    verifier.lives(log, size);
     let verdicts: Vec<_> = verifier.finish().findings.iter().map(|f| f.verdict).collect();
     assert_eq!(verdicts, [Verdict::Altered]);
+}
+
+#[test]
+fn lines_that_a_living_writer_has_written_are_missed() {
+    let mut world = World::new();
+    let mut pen = world.open();
+    pen.done(1, "", "one");
+    world.store("one");
+    let DeadLog { log, size, .. } = world.dies(pen);
+    let mut verifier = world.verifier();
+    verifier.lives(log, size + 1);
+    let report = verifier.finish();
+    assert!(report.accuses());
+    assert_eq!(
+        (report.findings[0].verdict, report.findings[0].index),
+        (Verdict::LogLostItsTail, Some(size))
+    );
 }
 
 #[test]

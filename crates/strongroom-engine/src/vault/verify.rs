@@ -22,7 +22,7 @@ impl Vault {
     ///
     /// Logs are read, then storage, then what the logs gained meanwhile: a record that was
     /// replaced while it was looked at is explained by the lines that came last.
-    pub(crate) async fn verify(&self, _grant: &Redeemed<Verify>) -> Result<Report, Error> {
+    pub(crate) async fn verify(&self, grant: &Redeemed<Verify>) -> Result<Report, Error> {
         let reader = self.sink.reader().ok_or(Unavailable::Unsupported(
             "this audit sink cannot be read back: verify where its records are kept",
         ))?;
@@ -47,13 +47,10 @@ impl Vault {
         }
         verifier.storage_was_read();
         self.feed(reader, &mut verifier, &mut seen).await?;
-        for (log, _) in &seen {
-            if *log == self.log {
-                verifier.lives(*log);
-            } else {
-                verifier.end_of_log(*log, false);
-            }
+        for (log, _) in seen.iter().filter(|(log, _)| *log != self.log) {
+            verifier.end_of_log(*log, false);
         }
+        verifier.lives(self.log, grant.receipt().index.saturating_add(1));
         let mut report = verifier.finish();
         report.findings.extend(findings);
         Ok(report)
