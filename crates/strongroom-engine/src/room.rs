@@ -111,6 +111,15 @@ impl Strongroom {
         self.0.vault.is_open()
     }
 
+    /// What others than the owner could do to the store's files, now: a sentence each, with what to
+    /// do. A service shows them where its operators look, once it has opened the store.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.0.parts.storage.warnings();
+        warnings.extend(self.0.sink.warnings());
+        warnings
+    }
+
     /// Forgets what is cached of a path: the next read asks the storage, whatever its freshness.
     ///
     /// # Errors
@@ -147,12 +156,11 @@ impl Strongroom {
         if !self.is_open() {
             return Err(Error::Sealed);
         }
+        // Nothing waits between settling and the end of the log: a write could begin meanwhile.
+        self.0.vault.erase_garbage().await;
         let closed = match self.0.vault.settle_all().await {
             Ok(()) if !self.is_open() => Err(Error::Sealed),
-            Ok(()) => {
-                self.0.vault.erase_garbage().await;
-                self.0.sink.close().await.map_err(Error::from)
-            }
+            Ok(()) => self.0.sink.close().await.map_err(Error::from),
             // A log that does not end says to the next opener that there is something to settle.
             Err(error) => Err(error),
         };

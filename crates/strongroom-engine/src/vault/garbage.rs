@@ -1,9 +1,9 @@
 //! Blobs that no head names any more, until enough of them are together to be erased.
 //!
 //! Each put beyond `max_versions` leaves one. To erase it at once takes a transaction of its own,
-//! with its sync, for bytes whose data key has just left the head. What a process that is killed had
-//! not erased yet is found by `sweep`. Where erasing is what was asked for (`destroy`, `purge`) it is
-//! done at once.
+//! with its sync, for bytes whose data key has just left the head. Closing the store erases what is
+//! left; what a killed, sealed or dropped one had not erased is found by `sweep`. Where erasing is
+//! what was asked for (`destroy`, `purge`, a lower `max_versions`) it is done at once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use strongroom_crypto::BlobRef;
 
 use super::Vault;
 
-/// So many are erased together.
+/// So many records are erased together.
 const ENOUGH: usize = 64;
 
 /// The keys of what is to be erased.
@@ -25,29 +25,29 @@ impl Garbage {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds keys, and gives all of them where that is enough.
-    fn add(&self, keys: Vec<Key>) -> Vec<Key> {
+    /// Adds keys, and gives all of them where there are as many as that.
+    fn add(&self, keys: Vec<Key>, enough: usize) -> Vec<Key> {
         let mut all = self.lock();
         all.extend(keys);
-        if all.len() < ENOUGH { Vec::new() } else { std::mem::take(&mut *all) }
+        if all.len() < enough { Vec::new() } else { std::mem::take(&mut *all) }
     }
 }
 
 impl Vault {
-    /// Erases blobs that a head no longer names.
+    /// Erases blobs that a head no longer names, and with them all that waits: earlier versions of
+    /// the same secret may be among it.
     pub(super) async fn erase_blobs(&self, head: &Key, blobs: &[BlobRef]) {
-        self.erase(blob_keys(head, blobs)).await;
+        self.erase(self.garbage.add(blob_keys(head, blobs), 0)).await;
     }
 
     /// Erases them together with others, later.
     pub(super) async fn erase_blobs_later(&self, head: &Key, blobs: &[BlobRef]) {
-        self.erase(self.garbage.add(blob_keys(head, blobs))).await;
+        self.erase(self.garbage.add(blob_keys(head, blobs), ENOUGH)).await;
     }
 
-    /// Erases what waits to be erased.
+    /// Erases what waits.
     pub(crate) async fn erase_garbage(&self) {
-        let all = std::mem::take(&mut *self.garbage.lock());
-        self.erase(all).await;
+        self.erase(self.garbage.add(Vec::new(), 0)).await;
     }
 
     async fn erase(&self, keys: Vec<Key>) {
