@@ -384,6 +384,12 @@ pub trait AuditSink: Debug + Send + Sync + 'static {
 
     /// The way to read records back. `None`: this sink only takes.
     fn reader(&self) -> Option<&dyn AuditReader>;
+
+    /// What others than the owner could do to where this keeps its data, now: a sentence each, with
+    /// what to do. Empty where all is private, or where that is not the host's to say.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Reads lines back, in the order of (log, index).
@@ -430,5 +436,8 @@ impl<T: AuditSink + ?Sized> AuditSink for Arc<T> {
     }
     fn reader(&self) -> Option<&dyn AuditReader> {
         (**self).reader()
+    }
+    fn warnings(&self) -> Vec<String> {
+        (**self).warnings()
     }
 }

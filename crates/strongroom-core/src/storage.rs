@@ -422,6 +422,12 @@ pub trait Storage: Debug + Send + Sync + 'static {
 
     /// Word of changes made elsewhere, where the backend has it.
     fn hints(&self) -> Option<&dyn Hints>;
+
+    /// What others than the owner could do to where this keeps its data, now: a sentence each, with
+    /// what to do. Empty where all is private, or where that is not the host's to say.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 #[async_trait]
@@ -449,5 +455,8 @@ impl<T: Storage + ?Sized> Storage for Arc<T> {
     }
     fn hints(&self) -> Option<&dyn Hints> {
         (**self).hints()
+    }
+    fn warnings(&self) -> Vec<String> {
+        (**self).warnings()
     }
 }

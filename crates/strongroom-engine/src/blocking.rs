@@ -79,6 +79,12 @@ impl Strongroom {
         self.0.id()
     }
 
+    /// See [`Strongroom::warnings`](crate::Strongroom::warnings).
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.0.warnings()
+    }
+
     /// See [`Strongroom::invalidate`](crate::Strongroom::invalidate).
     ///
     /// # Errors

@@ -281,4 +281,8 @@ impl Storage for SqliteStorage {
     fn hints(&self) -> Option<&dyn Hints> {
         None
     }
+
+    fn warnings(&self) -> Vec<String> {
+        Self::warnings(self)
+    }
 }

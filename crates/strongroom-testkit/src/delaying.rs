@@ -106,6 +106,9 @@ impl<T: AuditSink> AuditSink for Delaying<T> {
     fn reader(&self) -> Option<&dyn AuditReader> {
         self.inner.reader().map(|_| self as &dyn AuditReader)
     }
+    fn warnings(&self) -> Vec<String> {
+        self.inner.warnings()
+    }
 }
 
 #[async_trait]

@@ -183,6 +183,9 @@ impl<S: Storage> Storage for FaultyStorage<S> {
     fn hints(&self) -> Option<&dyn Hints> {
         self.inner.hints()
     }
+    fn warnings(&self) -> Vec<String> {
+        self.inner.warnings()
+    }
 }
 
 /// Runs an effect under a fault.

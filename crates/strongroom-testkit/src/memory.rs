@@ -247,6 +247,10 @@ impl Storage for MemoryStorage {
     fn hints(&self) -> Option<&dyn Hints> {
         None
     }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl Shared {
