@@ -239,18 +239,24 @@ impl Vault {
         // INVARIANT: the mark is taken before the read, so that what is committed between the two
         // makes the answer look older than it is, never fresher.
         let mark = self.storage.change_mark();
+        let verified = Verified { mark, at: now };
         let namespace_fresh = Self::is_fresh(namespace.verified(), freshness, now, mark);
         if let Some(cached) = &cached
             && namespace_fresh
             && Self::is_fresh(cached.verified(), freshness, now, mark)
         {
-            let at = match freshness {
-                Freshness::Current => now,
-                Freshness::AtMost(_) => cached.verified().at,
-            };
-            return Ok(Some((Some(cached.clone()), at)));
+            if freshness == Freshness::Current {
+                return Ok(Some((Some(cached.clone()), now)));
+            }
+            // What an equal mark has shown to be current now need not be asked for again so soon.
+            if mark.is_some() && namespace.verified().mark == mark {
+                namespace.verify(verified);
+            }
+            if mark.is_some() && cached.verified().mark == mark {
+                cached.verify(verified);
+            }
+            return Ok(Some((Some(cached.clone()), cached.verified().at)));
         }
-        let verified = Verified { mark, at: now };
         let entry = if namespace_fresh {
             let mut answers = self.storage.read(std::slice::from_ref(&place.key)).await?;
             answers.pop().flatten()
