@@ -333,7 +333,7 @@ impl OpenLog {
     /// Gives all pending lines to the kernel by one write, or none of them.
     fn flush(&mut self) -> Result<(), AuditError> {
         if self.writer.pending().is_empty() && !self.tail.is_torn() {
-            return if self.syncer.has_failed() { Err(broken()) } else { Ok(()) };
+            return if self.is_broken() { Err(broken()) } else { Ok(()) };
         }
         self.check()?;
         self.tail.append(self.writer.pending())?;
@@ -343,7 +343,7 @@ impl OpenLog {
 
     /// Whether the file may be written.
     fn check(&self) -> Result<(), AuditError> {
-        if self.syncer.has_failed() {
+        if self.is_broken() {
             return Err(broken());
         }
         if self.is_forked() {
@@ -352,6 +352,10 @@ impl OpenLog {
             ));
         }
         Ok(())
+    }
+
+    fn is_broken(&self) -> bool {
+        self.tail.is_broken() || self.syncer.has_failed()
     }
 
     fn has_written(&mut self) {
@@ -379,3 +383,7 @@ impl Drop for OpenLog {
 #[cfg(test)]
 #[path = "file_log_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "power_cut_tests.rs"]
+mod power_cuts;

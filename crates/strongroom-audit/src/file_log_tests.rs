@@ -64,9 +64,9 @@ impl Medium for Faulty {
     }
 }
 
-/// As much of an identity as records without names need.
+/// As much of an identity as records without names need, and what it draws.
 #[derive(Debug)]
-struct Nameless;
+pub(super) struct Nameless(pub(super) u8);
 
 impl StoreIdentity for Nameless {
     fn store(&self) -> StoreId {
@@ -89,7 +89,7 @@ impl StoreIdentity for Nameless {
         Err(AuditError::Closed)
     }
     fn random(&self, buffer: &mut [u8]) -> Result<(), EntropyError> {
-        buffer.fill(7);
+        buffer.fill(self.0);
         Ok(())
     }
     fn now(&self) -> Timestamp {
@@ -98,7 +98,7 @@ impl StoreIdentity for Nameless {
 }
 
 fn log_on(medium: &Arc<Faulty>, inline: bool) -> FileLog {
-    let mut writer = LineWriter::begin(Arc::new(Nameless)).unwrap();
+    let mut writer = LineWriter::begin(Arc::new(Nameless(7))).unwrap();
     medium.write_at(writer.pending(), 0).unwrap();
     let medium: Arc<dyn Medium> = Arc::clone(medium) as _;
     let tail = Tail::new(Arc::clone(&medium), writer.pending().len() as u64);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use strongroom_core::AuditError;
 
 use crate::medium::{Medium, failed};
+use crate::sync::broken;
 
 /// So many zero bytes are laid out at a time.
 pub(crate) const STEP: usize = 64 * 1024;
@@ -23,14 +24,16 @@ pub(crate) struct Tail {
     length: u64,
     /// Up to here the file has zero bytes behind them; 0 where it has none.
     laid_out: u64,
-    /// A write failed, and what it left could not be cut off yet.
+    /// A write failed, and what it left is not known to be gone from the medium.
     torn: bool,
+    /// A sync failed: nobody can tell any more what is on the medium.
+    broken: bool,
 }
 
 impl Tail {
     /// The tail of a file that has so many bytes of lines, and zero bytes or nothing behind them.
     pub(crate) const fn new(medium: Arc<dyn Medium>, length: u64) -> Self {
-        Self { medium, length, laid_out: 0, torn: false }
+        Self { medium, length, laid_out: 0, torn: false, broken: false }
     }
 
     /// Bytes of the file that are whole lines and count.
@@ -41,6 +44,11 @@ impl Tail {
     /// Whether a write that failed has left something that is still to be cut off.
     pub(crate) const fn is_torn(&self) -> bool {
         self.torn
+    }
+
+    /// Whether nothing may be written any more.
+    pub(crate) const fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Lays out zero bytes where there are none. Called before a sync, which then takes the new
@@ -62,15 +70,27 @@ impl Tail {
     /// Writes whole lines, all or none of them.
     pub(crate) fn append(&mut self, lines: &[u8]) -> Result<(), AuditError> {
         if self.torn {
-            self.cut()?;
+            self.mend()?;
         }
         if let Err(error) = self.medium.write_at(lines, self.length) {
-            // What is left of the failed write must not become part of the next line.
             self.torn = true;
+            // Done again, and waited for, before anything follows: a reader need not see it.
             let _ = self.cut();
             return Err(failed("its file cannot be written: check the disk", error));
         }
         self.length += lines.len() as u64;
+        Ok(())
+    }
+
+    /// Cuts off what a failed write has left, and waits until that is so on the medium: after a
+    /// power cut it must not stand among the lines that are written next.
+    fn mend(&mut self) -> Result<(), AuditError> {
+        self.cut()?;
+        if self.medium.sync().is_err() {
+            self.broken = true;
+            return Err(broken());
+        }
+        self.torn = false;
         Ok(())
     }
 
@@ -79,7 +99,6 @@ impl Tail {
             .cut(self.length)
             .map_err(|error| failed("its file cannot be cut to its last line", error))?;
         self.laid_out = 0;
-        self.torn = false;
         Ok(())
     }
 }
