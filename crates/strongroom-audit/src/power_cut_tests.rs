@@ -42,6 +42,10 @@ struct Disk {
     dice: Dice,
     /// Whether writes, cuts and syncs fail now and then.
     is_bad: bool,
+    /// So many calls until the power goes.
+    calls_left: usize,
+    /// What is found when it is back.
+    found: Option<Vec<u8>>,
 }
 
 impl Disk {
@@ -68,6 +72,15 @@ impl Disk {
         let mut bytes = self.now[start..self.now.len().min(start + SECTOR)].to_vec();
         bytes.resize(SECTOR, 0);
         bytes
+    }
+
+    /// Counts a call. With the power off there is none.
+    fn call(&mut self) -> io::Result<()> {
+        if self.calls_left == 0 && self.found.is_none() {
+            self.found = Some(self.after_power_cut());
+        }
+        self.calls_left = self.calls_left.saturating_sub(1);
+        if self.found.is_some() { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
     }
 
     /// What is found when the power is back.
@@ -98,6 +111,8 @@ impl SimDisk {
             sectors: HashMap::new(),
             dice,
             is_bad: false,
+            calls_left: usize::MAX,
+            found: None,
         }))
     }
 }
@@ -105,8 +120,9 @@ impl SimDisk {
 impl Medium for SimDisk {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut disk = self.0.lock().unwrap();
+        disk.call()?;
         let offset = usize::try_from(offset).unwrap();
-        let fails = disk.is_bad && disk.dice.one_in(6);
+        let fails = disk.is_bad && disk.dice.one_in(4);
         let part = if fails { disk.dice.below(bytes.len() + 1) } else { bytes.len() };
         let length = disk.now.len().max(offset + part);
         disk.change(offset, &bytes[..part], length);
@@ -115,6 +131,7 @@ impl Medium for SimDisk {
 
     fn cut(&self, length: u64) -> io::Result<()> {
         let mut disk = self.0.lock().unwrap();
+        disk.call()?;
         if disk.is_bad && disk.dice.one_in(6) {
             return Err(io::ErrorKind::Other.into());
         }
@@ -126,6 +143,7 @@ impl Medium for SimDisk {
 
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.0.lock().unwrap();
+        disk.call()?;
         if disk.is_bad && disk.dice.one_in(20) {
             return Err(io::ErrorKind::Other.into());
         }
@@ -157,7 +175,10 @@ fn history(seed: u64, is_bad: bool) {
     tail.lay_out();
     medium.sync().unwrap();
     writer.written();
-    disk.0.lock().unwrap().is_bad = is_bad;
+    {
+        let mut disk = disk.0.lock().unwrap();
+        (disk.is_bad, disk.calls_left) = (is_bad, dice.below(90));
+    }
     let open = OpenLog::new(writer, medium, tail, true, HashMap::new());
     let log = FileLog::with(Path::new("no/such/directory"), true).unwrap();
     *log.current.lock().unwrap() = Some(open);
@@ -179,6 +200,11 @@ fn history(seed: u64, is_bad: bool) {
         }
     }
     if dice.one_in(2) {
+        if dice.one_in(2) {
+            // A close is a few calls, and the power goes at one of them.
+            let mut disk = disk.0.lock().unwrap();
+            disk.calls_left = disk.calls_left.min(dice.below(5));
+        }
         told.is_closed = block_on(log.close()).is_ok();
         if told.is_closed {
             told.synced = told.taken.len();
@@ -186,7 +212,11 @@ fn history(seed: u64, is_bad: bool) {
     } else if dice.one_in(2) {
         drop(log);
     }
-    let found = disk.0.lock().unwrap().after_power_cut();
+    let found = {
+        let mut disk = disk.0.lock().unwrap();
+        let found = disk.found.take();
+        found.unwrap_or_else(|| disk.after_power_cut())
+    };
     check(seed, &name, &found, &told);
 }
 
