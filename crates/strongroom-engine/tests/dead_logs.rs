@@ -3,7 +3,7 @@
 
 use futures_executor::block_on;
 use strongroom_audit::{Finding, Line, Verdict, read_line};
-use strongroom_core::{Opaque, Outcome, Principal};
+use strongroom_core::{Key, Opaque, Outcome, Principal};
 use strongroom_engine::{Error, Session, Strongroom, Unavailable};
 use strongroom_policy::Policy;
 use strongroom_testkit::{Call, Fault, FaultyStorage, MemoryStorage, SeededEntropy, TestRoom};
@@ -69,6 +69,34 @@ fn a_write_of_a_dead_process_is_settled_by_the_next_opener() {
         block_on(third.close()).unwrap();
         block_on(again.close()).unwrap();
     }
+}
+
+#[test]
+fn a_record_that_does_not_open_keeps_nobody_out_of_the_rest() {
+    let kit = TestRoom::allowing_all();
+    block_on(alice(&kit.room()).put("prod/db", Opaque::new(b"one"))).unwrap();
+    block_on(alice(&kit.room()).put("prod/other", Opaque::new(b"whole"))).unwrap();
+    let (room, storage) = another_process(&kit);
+    let dead = room.log();
+    storage.every(Call::Write, Fault::LostRequest);
+    block_on(alice(&room).put("prod/db", Opaque::new(b"two"))).unwrap_err();
+    drop(room);
+    let second = |line: &Vec<u8>| match read_line(line).unwrap() {
+        Line::Intent(intent) if intent.seq == 2 => Some(Key::new(intent.key.into_owned())),
+        _ => None,
+    };
+    let key = kit.log.lines().iter().find_map(second).unwrap();
+    assert!(kit.storage.tamper(&key, |record| *record.last_mut().unwrap() ^= 1));
+
+    let again = kit.open_again_allowing_all().unwrap();
+    assert_eq!(settled(&kit, dead), (vec![Outcome::Unknown], 1));
+    let other: Opaque = block_on(alice(&again).get("prod/other")).unwrap();
+    assert!(other.value().expose(|bytes| bytes == b"whole"));
+    let damaged = block_on(alice(&again).get::<Opaque>("prod/db")).unwrap_err();
+    assert!(matches!(damaged, Error::Tampered(_)), "{damaged:?}");
+    let report = block_on(alice(&again).verify()).unwrap();
+    assert!(report.accuses(), "{:?}", report.findings);
+    block_on(again.close()).unwrap();
 }
 
 #[test]
