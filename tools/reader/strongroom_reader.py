@@ -9,6 +9,7 @@ it checks known answers instead, and prints `CASES n`. Needs Python 3 and the pa
 `cryptography`. It fails where anything does not open or is not in order.
 """
 
+import base64
 import hashlib
 import hmac
 import json
@@ -295,6 +296,12 @@ def read_log(path, store, audit, accepted):
             token = mac(token_key, bytes([int(line["class"])]) + name.encode())[:16]
             assert token.hex() == line["token"], "a name under another token"
             names.append(name)
+        if line["t"] == "checkpoint":
+            origin, root = first["origin"], root_of(leaves)
+            assert int(line["size"]) == len(leaves) and line["root"] == root.hex()
+            note = f"{origin}\n{len(leaves)}\n{base64.b64encode(root).decode()}\n"
+            log_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["log_key"]))
+            log_key.verify(bytes.fromhex(line["signature"]), note.encode())
         if line["t"] == "close":
             assert int(line["size"]) == len(leaves) and line["root"] == root_of(leaves).hex()
         leaves.append(sha256(b"\x00" + raw))

@@ -17,6 +17,7 @@
 //! ```
 
 mod certificate;
+mod checkpoint;
 mod dead;
 mod dir;
 mod file_log;
@@ -34,11 +35,12 @@ mod verify;
 mod writer;
 
 pub use certificate::{certificate_message, origin, store_id};
+pub use checkpoint::signed_note;
 pub use dead::DeadLogReader;
 pub use file_log::FileLog;
 pub use line::{
-    CloseLine, ClosedLine, DecisionLine, FORMAT_VERSION, HeadLine, IntentLine, Line, NameClass,
-    NameLine, NameToken, OpenLine, OutcomeLine, TargetLine,
+    CheckpointLine, CloseLine, ClosedLine, DecisionLine, FORMAT_VERSION, HeadLine, IntentLine,
+    Line, NameClass, NameLine, NameToken, OpenLine, OutcomeLine, TargetLine,
 };
 pub use read::{MAX_LINE_BYTES, read_line};
 pub use report::{Counts, Finding, Report, Verdict};

@@ -92,6 +92,8 @@ pub enum Line<'a> {
     Outcome(OutcomeLine),
     /// Another log has been settled.
     Closed(ClosedLine),
+    /// The writer has signed the lines before.
+    Checkpoint(CheckpointLine),
     /// The last line of a log whose writer ended it.
     Close(CloseLine),
 }
@@ -254,6 +256,19 @@ pub struct ClosedLine {
     pub root: Digest,
 }
 
+/// The writer has signed the lines before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckpointLine {
+    /// Wall time.
+    pub at: Timestamp,
+    /// The number of lines before this one.
+    pub size: u64,
+    /// The root over them.
+    pub root: Digest,
+    /// The log key's signature over the checkpoint's text: see [`signed_note`](crate::signed_note).
+    pub signature: [u8; 64],
+}
+
 /// The writer ended its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CloseLine {
@@ -289,6 +304,13 @@ impl Line<'_> {
                 json.hex("log", line.log.as_bytes());
                 json.number("size", line.size);
                 json.hex("root", line.root.as_bytes());
+            }
+            Self::Checkpoint(line) => {
+                json.begin("checkpoint");
+                json.number("at", line.at.as_millis());
+                json.number("size", line.size);
+                json.hex("root", line.root.as_bytes());
+                json.hex("signature", &line.signature);
             }
             Self::Close(line) => {
                 json.begin("close");

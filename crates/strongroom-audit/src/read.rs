@@ -11,8 +11,8 @@ use strongroom_core::{
 
 use crate::hex;
 use crate::line::{
-    CloseLine, ClosedLine, DecisionLine, HeadLine, IntentLine, Line, NameClass, NameLine,
-    NameToken, OpenLine, OutcomeLine, TargetLine,
+    CheckpointLine, CloseLine, ClosedLine, DecisionLine, HeadLine, IntentLine, Line, NameClass,
+    NameLine, NameToken, OpenLine, OutcomeLine, TargetLine,
 };
 
 /// The longest line, in bytes. The writer makes none that is longer.
@@ -129,6 +129,12 @@ impl Raw<'_> {
                 log: parse(self.log?)?,
                 size: parse(self.size?)?,
                 root: parse(self.root?)?,
+            }),
+            "checkpoint" => Line::Checkpoint(CheckpointLine {
+                at: time(self.at?)?,
+                size: parse(self.size?)?,
+                root: parse(self.root?)?,
+                signature: hex::decode_array(self.signature?)?,
             }),
             "close" => Line::Close(CloseLine {
                 at: time(self.at?)?,

@@ -9,9 +9,10 @@ use strongroom_core::{
 };
 
 use crate::certificate::{certificate_message, close_message, origin, store_id, verifies};
+use crate::checkpoint::checkpoint_text;
 use crate::dead::Lines;
 use crate::dir::logs;
-use crate::line::{CloseLine, IntentLine, Line, OpenLine};
+use crate::line::{CheckpointLine, CloseLine, IntentLine, Line, OpenLine};
 use crate::medium::failed;
 use crate::read::read_line;
 use crate::report::{Counts, Finding, Report, Verdict};
@@ -230,6 +231,13 @@ impl Verifier {
                 state.open = Some(open.clone());
                 problem.map_or(Ok(()), |problem| Err(problem.to_owned()))
             }
+            Line::Checkpoint(checkpoint) => {
+                if signs(state, checkpoint) {
+                    Ok(())
+                } else {
+                    Err("the lines before it are not those that its writer signed".to_owned())
+                }
+            }
             Line::Close(close) => {
                 state.is_ended = ends(state, close);
                 if state.is_ended {
@@ -436,6 +444,15 @@ impl Verifier {
 
 fn kind_at(state: &LogState, index: u64) -> Option<u8> {
     state.kinds.get(usize::try_from(index).ok()?).copied()
+}
+
+fn signs(state: &LogState, checkpoint: &CheckpointLine) -> bool {
+    let Some(open) = &state.open else { return false };
+    let origin = origin(open.store, open.log);
+    let text = checkpoint_text(&origin, checkpoint.size, checkpoint.root);
+    checkpoint.size == state.tree.size()
+        && checkpoint.root == state.tree.root()
+        && verifies(&open.log_key, text.as_bytes(), &checkpoint.signature)
 }
 
 fn ends(state: &LogState, close: &CloseLine) -> bool {

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use ed25519_dalek::{Signer, SigningKey};
 use strongroom_core::{
     AuditError, AuditRecord, Claim, ClosedRecord, DecisionRecord, Digest, EntropyError,
-    IntentRecord, LogId, OutcomeRecord, Principal, Receipt, StoreIdentity, Target,
+    IntentRecord, LogId, OutcomeRecord, Principal, Receipt, StoreIdentity, Target, Timestamp,
 };
 use zeroize::Zeroizing;
 
 use crate::certificate::{close_message, origin};
+use crate::checkpoint::{Signed, checkpoint_text};
 use crate::line::{
-    CloseLine, ClosedLine, DecisionLine, HeadLine, IntentLine, Line, NameClass, NameLine,
-    NameToken, OpenLine, OutcomeLine, TargetLine,
+    CheckpointLine, CloseLine, ClosedLine, DecisionLine, HeadLine, IntentLine, Line, NameClass,
+    NameLine, NameToken, OpenLine, OutcomeLine, TargetLine,
 };
 use crate::names::Names;
 use crate::tree::MerkleTree;
@@ -31,7 +32,8 @@ const MAX_NAMES: usize = 1000;
 ///
 /// A sink takes what is [`pending`](Self::pending), writes it, and says so by
 /// [`written`](Self::written); where it cannot, it undoes the last `append` by
-/// [`rollback`](Self::rollback). Appending costs no allocation beyond the receipts.
+/// [`rollback`](Self::rollback). Appending costs no allocation beyond the receipts, but for a
+/// checkpoint every 1,024 lines or every minute.
 pub struct LineWriter {
     identity: Arc<dyn StoreIdentity>,
     log: LogId,
@@ -41,6 +43,7 @@ pub struct LineWriter {
     tree: MerkleTree,
     buffer: Vec<u8>,
     names: Names,
+    signed: Signed,
     before: Before,
     roles: Vec<NameToken>,
     claims: Vec<NameToken>,
@@ -52,6 +55,7 @@ pub struct LineWriter {
 struct Before {
     tree: MerkleTree,
     buffer: usize,
+    signed: Signed,
 }
 
 impl Debug for LineWriter {
@@ -93,12 +97,16 @@ impl LineWriter {
             tree: MerkleTree::new(),
             buffer: Vec::new(),
             names: Names::new(),
+            signed: Signed::default(),
             before: Before::default(),
             roles: Vec::new(),
             claims: Vec::new(),
             text: String::new(),
         };
+        // The certificate vouches for the first line.
+        let at = open.at;
         writer.push(&Line::Open(open));
+        writer.signed = Signed { size: writer.size(), at };
         Ok(writer)
     }
 
@@ -139,6 +147,10 @@ impl LineWriter {
     /// `Entropy` where a name cannot be encrypted; `Unavailable` where a text is too long.
     pub fn append(&mut self, records: &[AuditRecord]) -> Result<Vec<Receipt>, AuditError> {
         self.mark();
+        let now = records.first().map_or_else(Timestamp::default, AuditRecord::at);
+        if self.signed.is_old(self.size(), now) {
+            self.checkpoint(now);
+        }
         let mut receipts = Vec::with_capacity(records.len());
         for record in records {
             match self.record(record) {
@@ -157,6 +169,16 @@ impl LineWriter {
         self.buffer.truncate(self.before.buffer);
         self.tree.copy_from(&self.before.tree);
         self.names.rollback();
+        self.signed = self.before.signed;
+    }
+
+    /// Signs the lines so far.
+    fn checkpoint(&mut self, at: Timestamp) {
+        let (size, root) = (self.tree.size(), self.tree.root());
+        let text = checkpoint_text(&self.origin, size, root);
+        let signature = self.signer.sign(text.as_bytes()).to_bytes();
+        self.push(&Line::Checkpoint(CheckpointLine { at, size, root, signature }));
+        self.signed = Signed { size: self.tree.size(), at };
     }
 
     /// Appends the last line: size and root before it, signed by the log's own key.
@@ -172,6 +194,7 @@ impl LineWriter {
         self.before.buffer = self.buffer.len();
         self.before.tree.copy_from(&self.tree);
         self.names.mark();
+        self.before.signed = self.signed;
     }
 
     fn push(&mut self, line: &Line<'_>) -> u64 {

@@ -7,13 +7,14 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::*;
 use proptest::prelude::*;
 use strongroom_audit::{Line, LineWriter, MerkleTree, read_line};
 use strongroom_core::{
-    ActionName, AuditError, AuditRecord, DecisionRecord, Effect, LogId, Outcome, Principal,
-    Receipt, RequestContext, Stage, StoreIdentity, Strength, Target, Version, path,
+    ActionName, AuditError, AuditRecord, DecisionRecord, Effect, LogId, Outcome, OutcomeRecord,
+    Principal, Receipt, RequestContext, Stage, StoreIdentity, Strength, Target, Version, path,
 };
 
 /// One record of each kind, with all that can be in it.
@@ -66,6 +67,14 @@ fn every_line(request: &str, name: &str) -> (Arc<FakeIdentity>, LogId, Vec<Vec<u
     records.push(intent);
     records.push(outcome_of(Receipt { log, index: 7 }, Outcome::Unknown));
     writer.append(&records).unwrap();
+    let later = OutcomeRecord {
+        at: identity.now().saturating_add(Duration::from_secs(60)),
+        intent: Receipt { log, index: 7 },
+        outcome: Outcome::Lost,
+    };
+    let size = writer.size();
+    writer.append(&[AuditRecord::Outcome(later)]).unwrap();
+    assert_eq!(writer.size(), size + 2, "a checkpoint and the record");
     writer.end();
     let text = writer.pending();
     let lines: Vec<Vec<u8>> = text

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::*;
-use strongroom_audit::{LineWriter, Report, Verdict, Verifier};
+use strongroom_audit::{Line, LineWriter, Report, Verdict, Verifier, read_line};
 use strongroom_core::{
     ActionName, AuditRecord, DeadLog, DecisionRecord, Effect, Key, LogId, Outcome, Receipt,
     RequestContext, StoreIdentity,
@@ -186,6 +186,68 @@ fn a_gap_is_reported_and_not_accused() {
     verifier.stored_by(&head_key(PATH), b"two", Some(settler));
     let report = verifier.finish();
     assert_eq!(report.findings[0].verdict, Verdict::Altered);
+}
+
+/// A log that its writer left open, with a checkpoint somewhere in it.
+fn left_open_with_checkpoint() -> (World, LogId, usize) {
+    let mut world = World::new();
+    let mut pen = world.open();
+    pen.done(1, "", "one");
+    for seq in 0..600 {
+        pen.outcome(Receipt { log: LogId::from_bytes([9; 8]), index: seq }, Outcome::Unknown);
+        pen.writer.append(&[read_of("a", PATH, seq)]).unwrap();
+    }
+    world.store("one");
+    let log = world.dies(pen).log;
+    let is_checkpoint = |line: &Vec<u8>| matches!(read_line(line).unwrap(), Line::Checkpoint(_));
+    let at = world.lines_of(log).iter().position(is_checkpoint).unwrap();
+    (world, log, at)
+}
+
+#[test]
+fn what_a_checkpoint_signs_cannot_be_edited_or_dropped() {
+    let (mut world, log, at) = left_open_with_checkpoint();
+    assert_eq!(at, 1025, "1,024 lines after the first");
+    assert!(!world.report().accuses(), "{:?}", world.report());
+    let honest = world.lines_of(log).clone();
+
+    let index =
+        honest[..at].iter().rposition(|line| line.starts_with(b"{\"t\":\"decision\"")).unwrap();
+    let edited = String::from_utf8(honest[index].clone()).unwrap().replace("allow", "deny");
+    world.lines_of(log)[index] = edited.into_bytes();
+    let report = world.report();
+    let found = report.accusations().next().unwrap();
+    assert_eq!((found.verdict, found.index), (Verdict::LogAltered, Some(at as u64)));
+
+    world.lines_of(log).clone_from(&honest);
+    world.lines_of(log).remove(index);
+    assert!(world.report().accuses(), "a decision was dropped");
+
+    // What follows the last checkpoint is held by nothing yet.
+    world.lines_of(log).clone_from(&honest);
+    let last = world.lines_of(log).len() - 1;
+    world.lines_of(log).remove(last);
+    assert!(!world.report().accuses());
+}
+
+#[test]
+fn a_checkpoint_of_another_key_or_place_is_found() {
+    let (mut world, log, at) = left_open_with_checkpoint();
+    let honest = world.lines_of(log).clone();
+    let Line::Checkpoint(signed) = read_line(&honest[at]).unwrap() else { panic!() };
+    let mut forged = signed;
+    forged.signature[0] ^= 1;
+    let mut moved = signed;
+    moved.size += 1;
+    for line in [forged, moved] {
+        let mut bytes = Vec::new();
+        Line::Checkpoint(line).encode(&mut bytes);
+        world.lines_of(log)[at] = bytes;
+        assert_eq!(world.verdicts()[0], Verdict::LogAltered);
+    }
+    world.lines_of(log).clone_from(&honest);
+    world.lines_of(log).insert(at + 1, honest[at].clone());
+    assert_eq!(world.verdicts()[0], Verdict::LogAltered, "signed twice");
 }
 
 #[test]

@@ -57,6 +57,19 @@ pub enum AuditRecord {
     Closed(ClosedRecord),
 }
 
+impl AuditRecord {
+    /// Its wall time.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::Decision(record) => record.at,
+            Self::Intent(record) => record.at,
+            Self::Outcome(record) => record.at,
+            Self::Closed(record) => record.at,
+        }
+    }
+}
+
 /// A request was decided. Written before anything it allows happens.
 #[derive(Debug, Clone)]
 pub struct DecisionRecord {

@@ -298,7 +298,7 @@ fn fc_115_the_write_ahead_file_stays_small_beside_readers() {
     }
     let children: Vec<_> = (0..4).map(|_| child("child_lists", &path)).collect();
     let mut largest = 0;
-    for n in 0..1_500 {
+    for n in 0..3_000 {
         insert(&storage, &format!("w{n}"), &vec![9; 16_000]);
         largest = largest.max(storage.wal_bytes());
     }
@@ -307,7 +307,8 @@ fn fc_115_the_write_ahead_file_stays_small_beside_readers() {
         assert!(child.wait_with_output().unwrap().status.success());
     }
     assert!(largest > 0);
-    assert!(largest < 16 * 1024 * 1024, "{largest} bytes beside 24 MB written");
+    // Readers that a busy machine stops in the middle of a page hold a part of it back.
+    assert!(largest < 32 * 1024 * 1024, "{largest} bytes beside 48 MB written");
 }
 
 /// Holds one read transaction from its first line of output until its input ends.

@@ -1,0 +1,95 @@
+//! Checkpoints: what a log's writer signs of it on the way, so that lines before it are held together
+//! though the log has no end yet.
+//!
+//! The text that is signed is a checkpoint of [C2SP tlog-checkpoint](https://c2sp.org/tlog-checkpoint):
+//! origin, size and root, a line each. With its signature it makes a
+//! [signed note](https://c2sp.org/signed-note), which tools and witnesses for transparency logs read.
+
+use base64ct::{Base64, Encoding};
+use sha2::{Digest as _, Sha256};
+use strongroom_core::{Digest, Timestamp};
+
+use crate::certificate::origin;
+use crate::line::{CheckpointLine, OpenLine};
+
+/// A checkpoint follows at the latest after so many lines,
+const EVERY_LINES: u64 = 1024;
+/// and with the first record after so many milliseconds.
+const EVERY_MILLIS: u64 = 60_000;
+
+/// The text of a checkpoint.
+pub(crate) fn checkpoint_text(origin: &str, size: u64, root: Digest) -> String {
+    format!("{origin}\n{size}\n{}\n", Base64::encode_string(root.as_bytes()))
+}
+
+/// A checkpoint of a log as a signed note: the log's origin is the name of the key.
+///
+/// ```
+/// # use strongroom_audit::{CheckpointLine, OpenLine, signed_note};
+/// # use strongroom_core::{Digest, LogId, StoreId, Timestamp};
+/// # let open = OpenLine {
+/// #     store: StoreId::from_bytes([0x40; 16]), log: LogId::from_bytes([0x30; 8]),
+/// #     store_key: [0; 32], log_key: [2; 32], certificate: [0; 64], at: Timestamp::default(),
+/// # };
+/// # let checkpoint = CheckpointLine {
+/// #     at: Timestamp::default(), size: 12, root: Digest::from_bytes([1; 32]), signature: [3; 64],
+/// # };
+/// let note = signed_note(&open, &checkpoint);
+/// let lines: Vec<&str> = note.lines().collect();
+/// assert_eq!(lines[0], "strongroom/40404040404040404040404040404040/3030303030303030");
+/// assert_eq!(lines[1], "12");
+/// assert!(lines[3].is_empty() && lines[4].starts_with("— strongroom/"));
+/// ```
+#[must_use]
+pub fn signed_note(open: &OpenLine, checkpoint: &CheckpointLine) -> String {
+    let origin = origin(open.store, open.log);
+    let text = checkpoint_text(&origin, checkpoint.size, checkpoint.root);
+    let mut signature = key_hash(&origin, &open.log_key).to_vec();
+    signature.extend_from_slice(&checkpoint.signature);
+    format!("{text}\n\u{2014} {origin} {}\n", Base64::encode_string(&signature))
+}
+
+/// SHA-256(name ‖ LF ‖ 1 ‖ key), cut to four bytes; 1 is Ed25519.
+fn key_hash(name: &str, key: &[u8; 32]) -> [u8; 4] {
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(name)
+        .chain_update([b'\n', 1])
+        .chain_update(key)
+        .finalize()
+        .into();
+    let [a, b, c, d, ..] = digest;
+    [a, b, c, d]
+}
+
+/// How far a log was signed, and when.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Signed {
+    /// Its size with the checkpoint.
+    pub(crate) size: u64,
+    pub(crate) at: Timestamp,
+}
+
+impl Signed {
+    /// Whether the lines since then are to be signed.
+    pub(crate) fn is_old(self, size: u64, now: Timestamp) -> bool {
+        let age = now.as_millis().saturating_sub(self.at.as_millis());
+        size > self.size && (size - self.size >= EVERY_LINES || age >= EVERY_MILLIS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_due_by_lines_or_by_time_and_never_for_nothing() {
+        let at = |millis| Timestamp::from_millis(millis).unwrap();
+        let signed = Signed { size: 10, at: at(1_000_000) };
+        assert!(!signed.is_old(10, at(9_000_000)), "nothing is new");
+        assert!(!signed.is_old(11, at(1_059_999)));
+        assert!(signed.is_old(11, at(1_060_000)));
+        assert!(!signed.is_old(1_033, at(1_000_000)));
+        assert!(signed.is_old(1_034, at(1_000_000)));
+        assert!(!signed.is_old(11, at(0)), "a clock that steps back");
+    }
+}
