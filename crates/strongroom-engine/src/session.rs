@@ -79,6 +79,47 @@ impl From<Version> for WriteOptions {
 }
 
 /// A caller's view of the store. Owned, `Send + Sync`, cheap to clone.
+///
+/// A secret is named by its path, alone or with what of it is meant: `prod/key` is what is in force,
+/// `prod/key@3` a version, `prod/key@pending` and `prod/key@previous` are stages.
+///
+/// ```
+/// use strongroom_core::{Expected, MetadataUpdate, Opaque, Principal};
+/// use strongroom_engine::{Error, NotFound, WriteOptions};
+/// use strongroom_testkit::TestRoom;
+///
+/// # futures_executor::block_on(async {
+/// let kit = TestRoom::allowing_all();
+/// let alice = kit.room().session(Principal::user("alice"));
+/// let first = alice.put_with("prod/key", Opaque::new(b"one"), Expected::Absent).await?;
+///
+/// // A successor that waits, if nobody has put another one since; then it is put in force.
+/// let next = WriteOptions::new().expecting(first).pending();
+/// let second = alice.put_with("prod/key", Opaque::new(b"two"), next).await?;
+/// alice.promote("prod/key@pending").await?;
+/// let old: Opaque = alice.get("prod/key@previous").await?;
+/// assert!(old.value().expose(|bytes| bytes == b"one"));
+///
+/// // Disabling what is in force falls back to nothing; the error says what else there is.
+/// alice.disable("prod/key").await?;
+/// match alice.get::<Opaque>("prod/key").await {
+///     Err(Error::NotFound(NotFound::Disabled { version, newest_enabled })) => {
+///         assert_eq!((version, newest_enabled), (second, Some(first)));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// alice.enable("prod/key").await?;
+///
+/// // A deleted version comes back, a destroyed one never does.
+/// alice.delete("prod/key@1").await?;
+/// alice.undelete("prod/key@1").await?;
+/// alice.destroy("prod/key@1").await?;
+/// alice.update_metadata("prod/key", MetadataUpdate::new().label("team", "billing")).await?;
+/// let shown = alice.metadata("prod/key").await?;
+/// assert_eq!(shown.versions.len(), 2);
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Session {
     inner: Arc<Inner>,
