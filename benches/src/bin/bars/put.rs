@@ -1,18 +1,22 @@
 //! A durable `put` of 256 B: beside a bare insert, with many tasks at once, and in syncs.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use futures_executor::block_on;
 use rusqlite::{Connection, params};
 use strongroom::Durability;
 use strongroom_benches::{
-    Outcome, Room, Spread, bar, interleave, owner, path, puts, syncs, time, value,
+    Outcome, Room, Spread, bar, interleave, owner, path, puts, say, syncs, time, value,
 };
 
 pub(crate) fn put(quick: bool) -> Outcome {
     let rounds = if quick { 100 } else { 1_000 };
     beside_a_bare_insert(rounds)?;
+    two_syncs_at_once(rounds)?;
     many_at_once(rounds)?;
     syncs_of_a_put()
 }
@@ -48,6 +52,39 @@ fn beside_a_bare_insert(rounds: usize) -> Outcome {
     }
     let ratio = put.median() / insert.median();
     bar("put", format!("{ratio:.2} x a bare insert; put {put}, insert {insert}"), ratio <= 1.5);
+    Ok(())
+}
+
+/// What the disk takes for two syncs at once, the commit's and the intent's, where nothing else is
+/// done: each file is written where it was written before.
+fn two_syncs_at_once(rounds: usize) -> Outcome {
+    let write = |file: &File| file.write_all_at(&[7; 8 * 1024], 0).and_then(|()| file.sync_data());
+    let (one, other) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    write(&one)?;
+    write(&other)?;
+    let (begin, begun) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
+    let thread =
+        thread::spawn(
+            move || {
+                while begun.recv().is_ok() && end.send(write(&other).is_ok()).is_ok() {}
+            },
+        );
+    let (mut alone_failed, mut both_failed) = (false, false);
+    let mut alone = || alone_failed |= write(&one).is_err();
+    let mut both = || {
+        both_failed |= begin.send(()).is_err();
+        both_failed |= write(&one).is_err();
+        both_failed |= ended.recv() != Ok(true);
+    };
+    let [alone, both] = interleave(rounds, [(1, &mut alone), (1, &mut both)]);
+    drop(begin);
+    thread.join().map_err(|_| "the thread that syncs panicked")?;
+    if alone_failed || both_failed {
+        return Err("a sync failed".into());
+    }
+    let times = both.median() / alone.median();
+    say(format!("two syncs at once {times:.2} x one; two {both}, one {alone}"));
     Ok(())
 }
 
