@@ -35,7 +35,7 @@ fn floor(name: &str) -> Option<u8> {
 const ENGINE_USES: [&str; 3] = ["strongroom-core", "strongroom-crypto", "strongroom-audit"];
 
 /// Packages around the crates: they may use any crate and no crate uses them.
-const AROUND: [&str; 5] = ["xtask", "examples", "benches", "rivals", "compile-fail"];
+const AROUND: [&str; 6] = ["xtask", "examples", "benches", "rivals", "compile-fail", "model"];
 
 pub(super) fn check(metadata: &Value) -> Vec<Fault> {
     let packages: Vec<&Value> = array(metadata, "packages").collect();
