@@ -109,7 +109,8 @@ impl Vault {
             let same = &mut |_: &mut super::edit::Draft<'_>| Ok(());
             let expected = Expected::Head(seq);
             match self.replace(grant.receipt(), path, Some(secret), expected, same).await {
-                Ok(_) | Err(Error::Conflict(_)) => {}
+                // Others were faster, or the namespace has gone meanwhile.
+                Ok(_) | Err(Error::Conflict(_) | Error::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
         }
