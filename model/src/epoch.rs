@@ -15,9 +15,7 @@
 //!
 //! Where a batch is one operation ([`Guard::Days`]), 30 days stand for a bound on time: what is on
 //! its way when they have passed is lost, and they pass only when nobody is paused between reading
-//! the namespace record and sending. There the right protocol is ahead of the code, which looks at
-//! the age when the scan has ended ([`Wrong::AgeAtEnd`]) and sends what is in doubt again without a
-//! look at the namespace record ([`Wrong::ResendsUnseen`]). No backend of ours is of that kind yet.
+//! the namespace record and sending. To be in doubt is no such pause: it may last for ever.
 
 use crate::explore::{Next, Protocol};
 
@@ -280,7 +278,8 @@ impl Destroy {
                     let what = "sees that the namespace record is as it was";
                     next.add(who, what, to(Phase::DoubtsStill));
                 } else {
-                    next.add(who, "fences instead of sending again", fenced(state, path, writer));
+                    let what = "does not send it again: not known";
+                    next.add(who, what, to(Phase::Gone));
                 }
             }
             Phase::Doubts | Phase::DoubtsStill => {
@@ -461,14 +460,6 @@ fn begins(state: &State, path: usize) -> State {
         writer.tries += 1;
         writer.batch = Batch::default();
     })
-}
-
-/// The head is swapped onto itself under the active epoch, in one step here: no copy of the batch
-/// can take effect any more.
-fn fenced(state: &State, path: usize, writer: Writer) -> State {
-    let after =
-        if writer.batch.fits { state.with_head(path, state.namespace.active) } else { *state };
-    after.with_phase(path, Phase::Gone)
 }
 
 fn scans(state: &State) -> State {

@@ -223,7 +223,8 @@ pub enum WriteOutcome {
     TookEffect(Option<Version>),
     /// It did not, and will not.
     DidNot,
-    /// Nobody can tell any more: too many writes came after it.
+    /// Nobody can tell any more: too many writes came after it, or its namespace or its key epoch
+    /// was given up meanwhile.
     Unknown,
 }
 

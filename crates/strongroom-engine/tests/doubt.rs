@@ -2,12 +2,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::cell::{OnceCell, RefCell};
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_executor::block_on;
-use strongroom_core::{Opaque, Principal};
-use strongroom_engine::{Builder, Error, Indeterminate, Session, Strongroom};
+use strongroom_core::{Opaque, Principal, Profile, Storage as _, Version};
+use strongroom_engine::{Builder, Error, Indeterminate, Session, Strongroom, WriteOutcome};
 use strongroom_policy::Policy;
 use strongroom_testkit::{
     Call, Fault, FaultyStorage, ManualClock, MemorySeal, MemorySink, MemoryStorage, SeededEntropy,
@@ -66,6 +68,60 @@ impl World {
             Err(Error::Indeterminate(write)) => write,
             other => panic!("{other:?}"),
         }
+    }
+
+    fn resolve(&self, write: &Indeterminate) -> WriteOutcome {
+        block_on(self.writer().resolve(write)).unwrap()
+    }
+}
+
+/// It took effect, others read it, and then it was destroyed with all there was: nothing of that is
+/// left to see, and "it did not" would be wrong.
+#[test]
+fn a_write_that_was_destroyed_with_its_namespace_is_not_called_lost() {
+    for fault in [Fault::LostReply, Fault::LostRequest] {
+        let world = World::new(&MemoryStorage::new());
+        let write = world.put_in_doubt(fault);
+        let read = block_on(world.admin().get::<Opaque>("prod/db"));
+        assert_eq!(read.is_ok(), fault == Fault::LostReply);
+        block_on(world.admin().destroy_namespace("prod")).unwrap();
+        assert_eq!(world.resolve(&write), WriteOutcome::Unknown, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_first_write_that_new_keys_refuse_is_lost() {
+    let world = World::new(&MemoryStorage::new());
+    let write = world.put_in_doubt(Fault::LostRequest);
+    block_on(world.admin().rotate_keys("prod")).unwrap();
+    assert_eq!(world.resolve(&write), WriteOutcome::DidNot);
+}
+
+/// Where nothing is checked beside a write, what is sent again after its epoch was destroyed would
+/// be the first record of a path that nobody can ever open.
+#[test]
+fn where_nothing_is_checked_a_write_is_not_sent_again_under_an_epoch_that_left() {
+    let memory = MemoryStorage::new();
+    let profile = Profile { atomic_ops: NonZeroUsize::MIN, ..memory.profile() };
+    for fault in [Fault::LostReply, Fault::LostRequest] {
+        let world = World::new(&MemoryStorage::new().with_profile(profile));
+        let write = world.put_in_doubt(fault);
+        block_on(world.admin().rotate_keys("prod")).unwrap();
+        let first = block_on(world.admin().rewrap("prod")).unwrap();
+        assert_eq!((first.epochs_destroyed, first.epochs_left), (0, 1));
+        world.clock.advance(Duration::from_secs(31 * 24 * 60 * 60));
+        assert_eq!(block_on(world.admin().rewrap("prod")).unwrap().epochs_destroyed, 1);
+
+        let outcome = world.resolve(&write);
+        let read = block_on(world.writer().get::<Opaque>("prod/db"));
+        if fault == Fault::LostReply {
+            assert_eq!(outcome, WriteOutcome::TookEffect(Version::new(1)));
+            assert!(read.is_ok(), "{read:?}");
+        } else {
+            assert_eq!(outcome, WriteOutcome::Unknown);
+            assert!(matches!(read, Err(Error::NotFound(_))), "{read:?}");
+        }
+        block_on(world.writer().put("prod/db", Opaque::new(b"again"))).unwrap();
     }
 }
 

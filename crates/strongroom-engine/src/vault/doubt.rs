@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use strongroom_core::{
-    AuditRecord, Batch, Durability, Key, Namespace, Outcome, OutcomeRecord, Receipt, Version,
+    AuditRecord, Batch, Durability, Key, Namespace, Op, Outcome, OutcomeRecord, Receipt, Version,
     WriteId, Written,
 };
-use strongroom_crypto::{KeyClass, Lineage, NamespaceRecord, RECENT_WRITES};
+use strongroom_crypto::{KeyClass, Lineage, NamespaceRecord, RECENT_WRITES, record_key_id};
 
 use super::Vault;
 use super::commit::Place;
+use super::keys::OpenNamespace;
 use crate::error::{Error, Indeterminate, Unavailable, WriteOutcome};
 
 /// One write in doubt.
@@ -244,25 +245,56 @@ impl Vault {
             // send the batch now could name blobs that are not there.
             return Ok(Outcome::Lost);
         }
-        match self.storage.write(doubt.batch.clone()).await {
-            Ok(Written::Committed { .. }) => Ok(Outcome::Done),
-            Ok(Written::Conflict { .. }) => {
-                // An expectation failed, and a revision never comes back: from now on the batch
-                // cannot land. Did it before?
-                let mut answers = self.storage.read(std::slice::from_ref(&doubt.key)).await?;
-                let Some(entry) = answers.pop().flatten() else { return Ok(Outcome::Lost) };
-                Ok(match self.lineage_of(doubt, &entry.value).await? {
-                    // The namespace is gone, and the keys of its heads with it.
-                    None => Outcome::Unknown,
-                    Some((_, lineage)) if lineage.contains(doubt.write) => Outcome::Done,
-                    Some((seq, _)) => lost_or_unknown(doubt.seq, seq),
-                })
-            }
-            Err(error) => {
-                let source = Some(Arc::new(Unavailable::Storage(error)));
-                Err(Error::Indeterminate(Indeterminate { doubt: doubt.clone(), source }))
+        let sent = self.may_send_again(doubt).await?;
+        if sent {
+            match self.storage.write(doubt.batch.clone()).await {
+                Ok(Written::Committed { .. }) => return Ok(Outcome::Done),
+                Ok(Written::Conflict { .. }) => {}
+                Err(error) => {
+                    let source = Some(Arc::new(Unavailable::Storage(error)));
+                    let doubt = doubt.clone();
+                    return Err(Error::Indeterminate(Indeterminate { doubt, source }));
+                }
             }
         }
+        // Where it was sent, an expectation failed, and a revision never comes back: from now on
+        // the batch cannot land. Did it before?
+        let mut answers = self.storage.read(std::slice::from_ref(&doubt.key)).await?;
+        let Some(entry) = answers.pop().flatten() else {
+            return Ok(if sent && self.lives(doubt).await? {
+                Outcome::Lost
+            } else {
+                Outcome::Unknown
+            });
+        };
+        Ok(match self.lineage_of(doubt, &entry.value).await? {
+            // The namespace is gone, and the keys of its heads with it.
+            None => Outcome::Unknown,
+            Some((_, lineage)) if lineage.contains(doubt.write) => Outcome::Done,
+            Some((seq, _)) if !sent && seq < doubt.seq => Outcome::Unknown,
+            Some((seq, _)) => lost_or_unknown(doubt.seq, seq),
+        })
+    }
+
+    /// Whether the same bytes may be sent again. Where a batch is one operation it checks nothing:
+    /// then only while the epoch of the record is active, since it may be destroyed any time after.
+    async fn may_send_again(&self, doubt: &Doubt) -> Result<bool, Error> {
+        let Place::Head(path) = &doubt.place else { return Ok(true) };
+        let [Op::Put { value, .. }] = doubt.batch.ops() else { return Ok(true) };
+        let epoch = record_key_id(value)?;
+        let namespace = self.namespace_now(&self.keys.get()?, &path.namespace()).await?;
+        let active = namespace.as_ref().and_then(|namespace| namespace.parts());
+        Ok(active.is_some_and(|(_, _, active)| active.id() == epoch))
+    }
+
+    /// Whether the namespace of a record lives. No head is erased while it does: one that is absent
+    /// was never there. After that nobody can tell.
+    ///
+    /// INVARIANT: called after the head was read.
+    async fn lives(&self, doubt: &Doubt) -> Result<bool, Error> {
+        let Place::Head(path) = &doubt.place else { return Ok(true) };
+        let namespace = self.namespace_now(&self.keys.get()?, &path.namespace()).await?;
+        Ok(namespace.is_some_and(|namespace| lies_in(&doubt.key, &namespace)))
     }
 
     /// Number and lineage of the record that is stored now; `None` where its keys are destroyed.
@@ -278,11 +310,7 @@ impl Vault {
                 self.namespaces.remove(path.namespace_str());
                 let namespace = self.namespace(&keys, path.namespace_str()).await?;
                 let Some(namespace) = namespace else { return Ok(None) };
-                let lies_in = |id| match KeyClass::parse(doubt.key.as_bytes()) {
-                    Some(KeyClass::Head { namespace, .. }) => namespace == id,
-                    _ => false,
-                };
-                if !namespace.parts().is_some_and(|(id, _, _)| lies_in(id)) {
+                if !lies_in(&doubt.key, &namespace) {
                     return Ok(None);
                 }
                 let met = self.open_met(&namespace, &doubt.key, record).await?;
@@ -297,6 +325,14 @@ impl Vault {
                 (record.generation, record.lineage)
             }
         }))
+    }
+}
+
+/// Whether a head of that key is of this namespace, not of an earlier one of its name.
+fn lies_in(head: &Key, namespace: &OpenNamespace) -> bool {
+    match (KeyClass::parse(head.as_bytes()), namespace.parts()) {
+        (Some(KeyClass::Head { namespace, .. }), Some((id, _, _))) => namespace == id,
+        _ => false,
     }
 }
 

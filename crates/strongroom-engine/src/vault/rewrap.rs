@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use strongroom_core::{Expected, Rewrap, Scan, SecretPath};
+use strongroom_core::{Expected, Rewrap, Scan, SecretPath, Timestamp};
 use strongroom_crypto::{KeyId, NamespaceState, record_key_id};
 
 use super::Vault;
@@ -35,6 +35,7 @@ impl Vault {
         let mut report = RewrapReport::default();
         for _ in 0..SCANS {
             let keys = self.keys.get()?;
+            let began = self.clock.now();
             self.namespaces.remove(name.as_str());
             let namespace =
                 self.namespace(&keys, name.as_str()).await?.ok_or(NotFound::Namespace)?;
@@ -49,7 +50,7 @@ impl Vault {
             let found = self.rewrap_scan(grant, *id, active, &mut report).await?;
             if found == 0 {
                 let scanned: Vec<KeyId> = leaving.iter().map(|epoch| epoch.key.id()).collect();
-                return self.drop_epochs(grant, &scanned, report).await;
+                return self.drop_epochs(grant, &scanned, began, report).await;
             }
         }
         let keys = self.keys.get()?;
@@ -134,15 +135,17 @@ impl Vault {
         &self,
         grant: &Redeemed<Rewrap>,
         scanned: &[KeyId],
+        began: Timestamp,
         mut report: RewrapReport,
     ) -> Result<RewrapReport, Error> {
         let guarded = self.storage.profile().atomic_ops.get() >= 2;
         let mut dropped = 0;
         let mut left = 0;
-        self.change_namespace(grant.receipt(), grant.target(), &mut |state, now| match state {
+        self.change_namespace(grant.receipt(), grant.target(), &mut |state, _| match state {
             Some(NamespaceState::Live { id, names, active, leaving, erasing }) => {
                 let before = leaving.len();
-                let old_enough = |since| guarded || now.saturating_since(since) >= KEPT_UNGUARDED;
+                // As the scan began: what landed behind it was on its way for no longer than that.
+                let old_enough = |since| guarded || began.saturating_since(since) >= KEPT_UNGUARDED;
                 let leaving: Vec<_> = leaving
                     .into_iter()
                     .filter(|epoch| {
