@@ -367,9 +367,12 @@ impl StorageError {
 /// # Contract
 /// Each `read` and each batch is linearisable by key. A batch is all or nothing where it has at
 /// most [`Profile::atomic_ops`] operations; a longer one is refused as `TooLarge`. A verbatim
-/// retry of a batch is always safe: it fences itself by its expectations. Every future makes
-/// progress when polled by any executor; a backend that needs a reactor or a thread brings its
-/// own and joins it on drop. `strongroom_testkit::storage` holds a backend to this.
+/// retry of a batch is always safe: it fences itself by its expectations. But it is for the caller
+/// to make: `write` sends a batch once, and so must the client libraries below it. The second of two
+/// sends conflicts with the first, and `Conflict` would be the answer to what took effect; where it
+/// is not known whether a send arrived, `Indeterminate` is. Every future makes progress when polled
+/// by any executor; a backend that needs a reactor or a thread brings its own and joins it on drop.
+/// `strongroom_testkit::storage` holds a backend to this.
 ///
 /// # Errors
 /// `NotDone` promises that nothing took effect. All else, an I/O error while committing included,
