@@ -4,7 +4,7 @@
 //! read after: if the head has reached that seq and does not name the blob, none ever will. No
 //! clock is involved.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use strongroom_core::{Key, Namespace, Receipt, Sweep};
 use strongroom_crypto::{BlobRef, Identifiers, KeyClass, NamespaceState, Place};
@@ -38,7 +38,8 @@ impl Vault {
         let (prefix, mut after) = (strongroom_crypto::blobs_of(id), None);
         loop {
             let (blobs, more) = self.keys_below(&prefix, &mut after).await?;
-            let mut by_head: HashMap<Key, Vec<Key>> = HashMap::new();
+            // In their order, so that the same store is swept by the same calls.
+            let mut by_head: BTreeMap<Key, Vec<Key>> = BTreeMap::new();
             for blob in blobs {
                 let Some(KeyClass::Blob(parsed)) = KeyClass::parse(blob.as_bytes()) else {
                     return Err(Tampered::Content("a key among the blobs").into());
