@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use strongroom_core::{
-    ActionName, AuditError, EntropyError, Explanation, KindError, MetadataError, PathError,
-    Receipt, SealError, StorageError, StoreId, Version,
+    ActionName, AuditError, EntropyError, Explanation, KindError, MetadataError, NotDoneKind,
+    PathError, Receipt, SealError, StorageError, StoreId, Version,
 };
 use strongroom_crypto::{KeyringError, RecordError};
 use thiserror::Error as ThisError;
@@ -213,6 +213,19 @@ pub struct Indeterminate {
 impl fmt::Debug for Indeterminate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Indeterminate").field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+impl Indeterminate {
+    /// The error of another write, which was not begun because of this one. It is an outage: the
+    /// caller of that write has nothing that could be resolved.
+    pub(crate) fn in_the_way(self, detail: &'static str) -> Error {
+        let error = StorageError::not_done(NotDoneKind::Unreachable, detail);
+        let error = match self.source {
+            Some(source) => error.because(source),
+            None => error,
+        };
+        error.into()
     }
 }
 

@@ -355,6 +355,10 @@ impl Session {
                     match permit.create_namespace().await {
                         // Somebody else created it: that is success too.
                         Ok(()) | Err(Error::Conflict(_)) => Ok(Step::Raced),
+                        // To resolve that would tell of the namespace alone.
+                        Err(Error::Indeterminate(namespace)) => Err(namespace.in_the_way(
+                            "whether the namespace was created is not known, so that nothing was put",
+                        )),
                         Err(error) => Err(error),
                     }
                 }

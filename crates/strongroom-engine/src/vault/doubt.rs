@@ -162,7 +162,8 @@ impl Vault {
         !self.doubts.is_empty() && !self.doubts.abandoned(Some(key)).is_empty()
     }
 
-    /// Settles what is in doubt on a key, before the next write on it.
+    /// Settles what is in doubt on a key, before the next write on it. Where that fails, nothing of
+    /// the next one was done, and its caller is not told of a doubt that is another's.
     pub(super) async fn settle_key(&self, key: &Key) -> Result<(), Error> {
         for doubt in self.doubts.abandoned(Some(key)) {
             self.settle_doubt(&doubt).await?;
@@ -170,12 +171,12 @@ impl Vault {
         Ok(())
     }
 
-    /// Settles what is in doubt on the heads of a namespace, before it is destroyed.
+    /// Settles what is in doubt on the heads of a namespace, before it is destroyed: likewise.
     pub(super) async fn settle_within(&self, namespace: &Namespace) -> Result<(), Error> {
         for doubt in self.doubts.abandoned(None) {
             if matches!(&doubt.place, Place::Head(path) if path.namespace_str() == namespace.as_str())
             {
-                self.settle_doubt(&doubt).await?;
+                self.settle_doubt(&doubt).await.map_err(of_an_earlier_write)?;
             }
         }
         Ok(())
@@ -184,7 +185,7 @@ impl Vault {
     /// Settles all that is in doubt, so that the log can be closed as whole.
     pub(crate) async fn settle_all(&self) -> Result<(), Error> {
         for doubt in self.doubts.abandoned(None) {
-            self.settle_doubt(&doubt).await?;
+            self.settle_doubt(&doubt).await.map_err(of_an_earlier_write)?;
         }
         if self.doubts.is_empty() && !self.doubts.leaves_intent.load(Ordering::Acquire) {
             Ok(())
@@ -341,3 +342,13 @@ pub(super) fn lost_or_unknown(seq: u64, found: u64) -> Outcome {
     let remembered = u64::try_from(RECENT_WRITES).unwrap_or(u64::MAX);
     if found.saturating_sub(seq) < remembered { Outcome::Lost } else { Outcome::Unknown }
 }
+/// Why a write was not begun: an earlier one is in doubt still.
+fn of_an_earlier_write(error: Error) -> Error {
+    match error {
+        Error::Indeterminate(earlier) => {
+            earlier.in_the_way("an earlier write is still in doubt, so that this one was not begun")
+        }
+        error => error,
+    }
+}
+
