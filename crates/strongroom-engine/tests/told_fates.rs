@@ -1,10 +1,11 @@
-//! A caller is told the fate of its own write, and of no other. Each was found by a simulated run.
+//! A caller is told the fate of its own write, of no other, and never that it was not done where it
+//! was. Each was found by a simulated run.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::num::NonZeroUsize;
 
 use futures_executor::block_on;
-use strongroom_core::{Opaque, Principal, Profile, Storage, Version};
+use strongroom_core::{NotDoneKind, Opaque, Principal, Profile, Storage, Version};
 use strongroom_engine::{Error, Session, Strongroom, WriteOutcome};
 use strongroom_policy::Policy;
 use strongroom_testkit::{
@@ -73,5 +74,28 @@ fn a_put_whose_namespace_is_in_doubt_was_not_done() {
         assert!(matches!(one, Err(Error::Unavailable(_))), "{one:?}");
         assert_eq!(in_force(&session), None);
         assert_eq!(put(&session, "two").unwrap(), Version::FIRST);
+    }
+}
+
+/// Where a batch is one operation, the keys are looked at again once the write is done.
+#[test]
+fn a_write_that_was_done_is_not_told_as_not_done() {
+    for nth in 1..6 {
+        let (storage, session) = store(1);
+        put(&session, "one").unwrap();
+        storage.nth(Call::Read, nth, Fault::Fail(NotDoneKind::Busy));
+        let two = put(&session, "two");
+        storage.heal();
+        let is_done = match &two {
+            Ok(version) => *version == Version::new(2).unwrap(),
+            Err(Error::Indeterminate(two)) => {
+                let told = block_on(session.resolve(two)).unwrap();
+                assert_eq!(told, WriteOutcome::TookEffect(Version::new(2)));
+                true
+            }
+            Err(_) => false,
+        };
+        let expected = if is_done { as_read(2, "two") } else { as_read(1, "one") };
+        assert_eq!(in_force(&session), expected, "read {nth}: {two:?}");
     }
 }

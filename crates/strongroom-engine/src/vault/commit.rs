@@ -64,6 +64,8 @@ pub(super) enum Committed {
         record: Vec<u8>,
         /// Whether the check was part of the batch. Where a batch is one operation it was not.
         checked: bool,
+        /// What tells that it took effect, for a caller who cannot be told `Ok` yet.
+        told: Indeterminate,
     },
     /// It did not: the record of this key was not as expected.
     Conflict(Key),
@@ -181,6 +183,7 @@ impl Vault {
         }
         guard.settle(outcome);
         self.erase_unnamed(guard.doubt(), outcome).await;
+        let told = Indeterminate { doubt: guard.doubt().clone(), source: None };
         if self.record_outcome(receipt, outcome).await {
             guard.finish();
         }
@@ -189,7 +192,7 @@ impl Vault {
                 let revision = revisions.into_iter().next();
                 let revision = revision
                     .ok_or(Unavailable::Unsupported("the storage committed without a revision"))?;
-                Ok(Committed::Done { revision, record: change.record, checked })
+                Ok(Committed::Done { revision, record: change.record, checked, told })
             }
             Ok(Written::Conflict { key }) => Ok(Committed::Conflict(key)),
             Err(error) => Err(error.into()),

@@ -15,7 +15,7 @@ use super::edit::{Content, Draft, MAX_SECRET_BYTES, check_expected};
 use super::keys::Verified;
 use super::load::LoadedSecret;
 use super::{Freshness, Vault};
-use crate::error::{ConflictKind, Error, Invalid, NotFound};
+use crate::error::{ConflictKind, Error, Indeterminate, Invalid, NotFound};
 use crate::permit::Redeemed;
 
 /// How often a write starts again when keys change under it, or others write the same secret.
@@ -238,7 +238,7 @@ impl Vault {
                 erases: Vec::new(),
             };
             match self.commit(*decision, change).await? {
-                Committed::Done { revision, record, checked } => {
+                Committed::Done { revision, record, checked, told } => {
                     let verified = Verified { mark: None, at: self.clock.elapsed() };
                     let place = HeadPlace { path: path.clone(), namespace: id, key: key.clone() };
                     self.remember(&place, None, Entry { revision, value: record }, verified);
@@ -248,7 +248,9 @@ impl Vault {
                         self.erase_blobs_later(&key, &dropped).await;
                     }
                     if !checked {
-                        self.leave_no_old_epoch(decision, path, namespace, epoch_id).await?;
+                        self.leave_no_old_epoch(decision, path, namespace, epoch_id)
+                            .await
+                            .map_err(|error| not_yet_ok(told, error))?;
                     }
                     return Ok(Step::Done(output));
                 }
@@ -286,5 +288,17 @@ impl Vault {
                 Err(error) => Err(error),
             },
         }
+    }
+}
+
+/// The error of a write that took effect, where what has to follow before `Ok` failed.
+fn not_yet_ok(told: Indeterminate, error: Error) -> Error {
+    match error {
+        // The head went with its namespace: there is nothing of it.
+        Error::NotFound(NotFound::Namespace) => error,
+        Error::Unavailable(source) => {
+            Error::Indeterminate(Indeterminate { source: Some(Arc::new(source)), ..told })
+        }
+        _ => Error::Indeterminate(told),
     }
 }
