@@ -156,7 +156,7 @@ impl Strongroom {
         if !self.is_open() {
             return Err(Error::Sealed);
         }
-        // Nothing waits between settling and the end of the log: a write could begin meanwhile.
+        // Once all is settled no write begins: the log would end without its outcome.
         self.0.vault.erase_garbage().await;
         let closed = match self.0.vault.settle_all().await {
             Ok(()) if !self.is_open() => Err(Error::Sealed),

@@ -130,7 +130,7 @@ impl Vault {
             batch.clone(),
             before_keys,
         );
-        let guard = self.doubts.enter(doubt);
+        let guard = self.doubts.enter(doubt)?;
         let receipt =
             match self.sink.append(&[intent], self.durability.max(Durability::Flushed)).await {
                 Ok(receipts) => match receipts.first() {

@@ -92,6 +92,9 @@ impl Doubt {
 #[derive(Default)]
 pub(super) struct Doubts {
     list: Mutex<Vec<Arc<Doubt>>>,
+    /// Whether the log ends now. INVARIANT: read and written under the lock of the list, so that
+    /// each write is in the list before that, or does not begin.
+    log_ends: AtomicBool,
     /// Whether the log may have an intent that this process cannot settle: its place is not known.
     leaves_intent: AtomicBool,
 }
@@ -103,9 +106,24 @@ impl Doubts {
 
     /// Enters a write. If the guard is dropped before [`DoubtGuard::settle`], the write stays in
     /// doubt and is anybody's to settle.
-    pub(super) fn enter(&self, doubt: Arc<Doubt>) -> DoubtGuard<'_> {
-        self.list().push(doubt.clone());
-        DoubtGuard { doubts: self, doubt }
+    ///
+    /// # Errors
+    /// [`Error::Sealed`] where the log ends: an intent in a log that is whole nobody would settle.
+    pub(super) fn enter(&self, doubt: Arc<Doubt>) -> Result<DoubtGuard<'_>, Error> {
+        let mut list = self.list();
+        if self.log_ends.load(Ordering::Acquire) {
+            return Err(Error::Sealed);
+        }
+        list.push(doubt.clone());
+        Ok(DoubtGuard { doubts: self, doubt })
+    }
+
+    /// Lets no write begin any more, if nothing is in doubt. Answers whether that is so.
+    fn end_log(&self) -> bool {
+        let list = self.list();
+        let ends = list.is_empty() && !self.leaves_intent.load(Ordering::Acquire);
+        self.log_ends.store(ends, Ordering::Release);
+        ends
     }
 
     fn abandoned(&self, key: Option<&Key>) -> Vec<Arc<Doubt>> {
@@ -166,7 +184,7 @@ impl Vault {
     /// the next one was done, and its caller is not told of a doubt that is another's.
     pub(super) async fn settle_key(&self, key: &Key) -> Result<(), Error> {
         for doubt in self.doubts.abandoned(Some(key)) {
-            self.settle_doubt(&doubt).await?;
+            self.settle_doubt(&doubt).await.map_err(of_an_earlier_write)?;
         }
         Ok(())
     }
@@ -182,16 +200,13 @@ impl Vault {
         Ok(())
     }
 
-    /// Settles all that is in doubt, so that the log can be closed as whole.
+    /// Settles all that is in doubt, so that the log can be closed as whole. From then on no write
+    /// begins.
     pub(crate) async fn settle_all(&self) -> Result<(), Error> {
         for doubt in self.doubts.abandoned(None) {
-            self.settle_doubt(&doubt).await.map_err(of_an_earlier_write)?;
+            self.settle_doubt(&doubt).await?;
         }
-        if self.doubts.is_empty() && !self.doubts.leaves_intent.load(Ordering::Acquire) {
-            Ok(())
-        } else {
-            Err(Unavailable::LogLeftOpen.into())
-        }
+        if self.doubts.end_log() { Ok(()) } else { Err(Unavailable::LogLeftOpen.into()) }
     }
 
     /// Finds out what became of a write that a caller holds the error of.
@@ -337,11 +352,6 @@ fn lies_in(head: &Key, namespace: &OpenNamespace) -> bool {
     }
 }
 
-/// A write with that seq is not among the recent ones of a record at `found`.
-pub(super) fn lost_or_unknown(seq: u64, found: u64) -> Outcome {
-    let remembered = u64::try_from(RECENT_WRITES).unwrap_or(u64::MAX);
-    if found.saturating_sub(seq) < remembered { Outcome::Lost } else { Outcome::Unknown }
-}
 /// Why a write was not begun: an earlier one is in doubt still.
 fn of_an_earlier_write(error: Error) -> Error {
     match error {
@@ -352,3 +362,8 @@ fn of_an_earlier_write(error: Error) -> Error {
     }
 }
 
+/// A write with that seq is not among the recent ones of a record at `found`.
+pub(super) fn lost_or_unknown(seq: u64, found: u64) -> Outcome {
+    let remembered = u64::try_from(RECENT_WRITES).unwrap_or(u64::MAX);
+    if found.saturating_sub(seq) < remembered { Outcome::Lost } else { Outcome::Unknown }
+}
