@@ -164,6 +164,23 @@ impl Verifier {
         }
     }
 
+    /// Logs of which others say that they have more lines than were fed, and how many that is.
+    ///
+    /// Of logs that are written while they are read, one may be told of by another that was read
+    /// later. What was said of it was there before: reading it once more shows it.
+    #[must_use]
+    pub fn behind(&self) -> Vec<(LogId, u64)> {
+        let closed = self.closed.iter().map(|closed| (closed.log, closed.size));
+        let told = self.outcomes.keys().map(|intent| (intent.log, intent.index.saturating_add(1)));
+        closed.chain(told).filter(|(log, lines)| self.lines_of(*log) < *lines).collect()
+    }
+
+    /// How many lines of a log were fed.
+    #[must_use]
+    pub fn lines_of(&self, log: LogId) -> u64 {
+        self.logs.get(&log).map_or(0, |state| state.tree.size())
+    }
+
     /// Says that all that is stored was fed: what is absent now is missed, and lines that are fed
     /// from now on were perhaps written after the storage was read. Not called, and nothing
     /// [stored](Self::stored), the logs are verified alone.

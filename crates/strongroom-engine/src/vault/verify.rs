@@ -47,6 +47,7 @@ impl Vault {
         }
         verifier.storage_was_read();
         self.feed(reader, &mut verifier, &mut seen).await?;
+        self.catch_up(reader, &mut verifier, &mut seen).await?;
         for (log, _) in seen.iter().filter(|(log, _)| *log != self.log) {
             verifier.end_of_log(*log, false);
         }
@@ -54,6 +55,26 @@ impl Vault {
         let mut report = verifier.finish();
         report.findings.extend(findings);
         Ok(report)
+    }
+
+    /// Logs are read one after the other, so that a log may be told of by a later one before its own
+    /// last lines are seen. Reads on until each has what others say of it, or really lacks it.
+    async fn catch_up(
+        &self,
+        reader: &dyn strongroom_core::AuditReader,
+        verifier: &mut Verifier,
+        seen: &mut Vec<(LogId, u64)>,
+    ) -> Result<(), Error> {
+        loop {
+            let behind = verifier.behind();
+            if behind.is_empty() {
+                return Ok(());
+            }
+            self.feed(reader, verifier, seen).await?;
+            if behind.iter().any(|(log, lines)| verifier.lines_of(*log) < *lines) {
+                return Ok(());
+            }
+        }
     }
 
     /// Feeds the lines that each log has beyond what was fed already.
