@@ -91,6 +91,8 @@ impl Histories {
         })
     }
 
+    /// Two histories of one key, but of keys in a namespace that was ended: where a batch is one
+    /// operation, a write may land there afterwards, as if nothing had been.
     pub(super) fn forks(&self) -> Vec<(&Key, Fork)> {
         let mut forks: Vec<(&Key, Fork)> = Vec::new();
         for (key, intents) in &self.by_key {
@@ -107,7 +109,9 @@ impl Histories {
                     )),
                     _ => None,
                 };
-                if let Some((expected, found, detail)) = fork {
+                if let Some((expected, found, detail)) = fork
+                    && !self.is_erased(key)
+                {
                     let (at, seq) = (intent.receipt, intent.seq);
                     forks.push((key, Fork { at, seq, expected, found, detail }));
                 }

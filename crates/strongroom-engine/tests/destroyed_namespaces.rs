@@ -1,0 +1,55 @@
+//! What is left of a destroyed namespace accuses nobody.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use futures_executor::block_on;
+use strongroom_core::{Opaque, Principal, Profile, Storage};
+use strongroom_engine::{Session, Strongroom};
+use strongroom_policy::Policy;
+use strongroom_testkit::{Call, Fault, FaultyStorage, MemoryStorage, SeededEntropy, TestRoom};
+
+/// Another process on the kit's store, whose batches are one operation.
+fn process(kit: &TestRoom, seed: u64) -> (FaultyStorage<MemoryStorage>, Session) {
+    let profile = Profile { atomic_ops: NonZeroUsize::MIN, ..kit.storage.profile() };
+    let storage = FaultyStorage::new(kit.storage.clone().with_profile(profile));
+    let alice = Principal::user("alice");
+    let builder = Strongroom::builder()
+        .storage(storage.clone())
+        .seal(kit.seal.clone())
+        .policy(Policy::owned_by(&alice))
+        .audit(kit.log.beside())
+        .clock(kit.clock.clone())
+        .entropy(SeededEntropy::new(seed));
+    (storage, block_on(builder.open()).unwrap().session(alice))
+}
+
+/// Nothing is checked beside a write there: it lands in a namespace that was destroyed meanwhile,
+/// where nobody can read it. Found by a simulated run.
+#[test]
+fn a_head_that_lands_after_its_namespace_was_destroyed_is_no_fork() {
+    for replaced in [false, true] {
+        let kit = TestRoom::allowing_all();
+        let ((late_storage, late), (_, other)) = (process(&kit, 11), process(&kit, 12));
+        block_on(other.create_namespace("short")).unwrap();
+
+        late_storage.nth(Call::Write, 1, Fault::Delay { before: 1, after: 0 });
+        let mut put = pin!(late.put("short/lived", Opaque::new(b"late")));
+        assert!(put.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        block_on(other.put("short/lived", Opaque::new(b"first"))).unwrap();
+        if replaced {
+            block_on(other.put("short/lived", Opaque::new(b"second"))).unwrap();
+        }
+        block_on(other.destroy_namespace("short")).unwrap();
+        block_on(put).unwrap();
+
+        let report = block_on(other.verify()).unwrap();
+        let accused: Vec<_> = report.accusations().map(ToString::to_string).collect();
+        assert_eq!(accused, [""; 0]);
+        let read: Opaque = block_on(other.get("short/lived")).unwrap();
+        assert!(read.value().expose(|bytes| bytes == b"late"));
+    }
+}
