@@ -1,5 +1,4 @@
 //! Closing a store while others still use it.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::HashSet;
 use std::future::Future;
