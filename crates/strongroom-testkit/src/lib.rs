@@ -5,6 +5,7 @@
 //! - [`Delaying`] makes each call of a sink, seal or policy engine wait, so that it can be dropped there;
 //! - [`MemorySink`] keeps the audit log in memory, readable, and fails on demand;
 //! - [`TestRoom`] is a whole store in memory, for tests of a program that uses strongroom;
+//! - [`sim`] runs many engines on one store in an order that a seed decides, and checks what they say;
 //! - [`ManualClock`] and [`SeededEntropy`] put time and randomness in the test's hand;
 //! - [`storage_suite!`], [`seal_suite!`], [`policy_suite!`], [`audit_suite!`], [`clock_suite!`] and
 //!   [`entropy_suite!`] hold an implementation of your own to the contract of its trait, in a line.
@@ -36,6 +37,7 @@ mod memory_seal;
 pub mod policy;
 mod room;
 pub mod seal;
+pub mod sim;
 mod sink;
 pub mod sources;
 pub mod storage;

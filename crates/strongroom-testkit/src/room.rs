@@ -120,7 +120,7 @@ fn assemble(
 }
 
 #[derive(Debug)]
-struct AllowAll;
+pub(crate) struct AllowAll;
 
 #[async_trait]
 impl PolicyEngine for AllowAll {

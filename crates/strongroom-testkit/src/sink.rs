@@ -117,6 +117,11 @@ impl MemorySink {
         self.logs().lines.iter().map(|(_, line)| line.clone()).collect()
     }
 
+    /// All lines with their places.
+    pub(crate) fn places(&self) -> Vec<(Receipt, Vec<u8>)> {
+        self.logs().lines.clone()
+    }
+
     /// All decisions, in the order in which they were written. A name that no room's identity
     /// decrypts any more reads `?`.
     #[must_use]

@@ -36,3 +36,12 @@ mod poor {
             .without_change_mark()
     });
 }
+
+/// What a simulation does to it without losing anything is within the contract, too.
+mod simulated {
+    use strongroom_testkit::sim::{SimFaults, SimStorage};
+
+    strongroom_testkit::storage_suite!(|dir| {
+        SimStorage::new(super::open(dir), 7, SimFaults::delays())
+    });
+}
