@@ -2,6 +2,7 @@
 
 mod kill;
 mod processes;
+mod simulation;
 
 use std::process::ExitCode;
 
@@ -10,7 +11,8 @@ use strongroom_benches::{Outcome, child, flag_value, has_flag, say};
 /// A campaign: whether it runs in full, and the seed that repeats it.
 type Campaign = fn(bool, u64) -> Outcome;
 
-const CAMPAIGNS: [(&str, Campaign); 2] = [("kill", kill::run), ("processes", processes::run)];
+const CAMPAIGNS: [(&str, Campaign); 3] =
+    [("kill", kill::run), ("processes", processes::run), ("simulation", simulation::run)];
 
 fn main() -> ExitCode {
     if let Some(done) = child() {
