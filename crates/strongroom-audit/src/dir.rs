@@ -159,13 +159,21 @@ impl<R: Read> ReadLine for R {
 
 /// The last whole line, found from the end so that the length of the log does not matter.
 pub(crate) fn last_line(file: &File) -> io::Result<Option<Vec<u8>>> {
-    let length = length_of_lines(file)?;
+    let mut length = length_of_lines(file)?;
     let mut window: u64 = 1024;
     loop {
         let start = length.saturating_sub(window);
         let size = usize::try_from(length - start).unwrap_or(usize::MAX);
         let mut tail = vec![0; size];
-        file.read_exact_at(&mut tail, start)?;
+        match file.read_exact_at(&mut tail, start) {
+            Ok(()) => {}
+            // Its writer has just cut off what a failed write left.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                length = length_of_lines(file)?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
         let whole = tail.iter().rposition(|byte| *byte == b'\n');
         let line = whole.and_then(|end| {
             let before = tail.get(..end)?;

@@ -321,7 +321,7 @@ impl OpenLog {
     /// Writes the last line. All before it must be on the medium.
     fn end(&mut self) -> Result<(), AuditError> {
         self.writer.end();
-        if let Err(error) = self.tail.end(self.writer.pending()) {
+        if let Err(error) = self.tail.end(self.writer.pending(), &self.syncer) {
             // Nobody may write it later, behind what could not be cut off.
             self.writer.rollback();
             return Err(error);
@@ -333,17 +333,17 @@ impl OpenLog {
     /// Gives all pending lines to the kernel by one write, or none of them.
     fn flush(&mut self) -> Result<(), AuditError> {
         if self.writer.pending().is_empty() && !self.tail.is_torn() {
-            return if self.is_broken() { Err(broken()) } else { Ok(()) };
+            return if self.syncer.has_failed() { Err(broken()) } else { Ok(()) };
         }
         self.check()?;
-        self.tail.append(self.writer.pending())?;
+        self.tail.append(self.writer.pending(), &self.syncer)?;
         self.has_written();
         Ok(())
     }
 
     /// Whether the file may be written.
     fn check(&self) -> Result<(), AuditError> {
-        if self.is_broken() {
+        if self.syncer.has_failed() {
             return Err(broken());
         }
         if self.is_forked() {
@@ -352,10 +352,6 @@ impl OpenLog {
             ));
         }
         Ok(())
-    }
-
-    fn is_broken(&self) -> bool {
-        self.tail.is_broken() || self.syncer.has_failed()
     }
 
     fn has_written(&mut self) {

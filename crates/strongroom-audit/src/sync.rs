@@ -116,12 +116,25 @@ impl Syncer {
     fn work(&self) {
         let mut state = self.lock();
         while !state.stop {
-            state = if state.wanted > state.synced && !state.failed {
+            state = if state.wanted > state.synced && !state.failed && !state.syncing {
                 self.sync_once(state)
             } else {
                 self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner)
             };
         }
+    }
+
+    /// Syncs now, on this thread; `false` where that or an earlier sync has failed. The kernel tells
+    /// of an error once: whoever syncs, all hear of it here.
+    pub(crate) fn sync_now(&self) -> bool {
+        let mut state = self.lock();
+        while state.syncing {
+            state = self.wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !state.failed {
+            state = self.sync_once(state);
+        }
+        !state.failed
     }
 
     /// Starts the thread if there is none; `false` where it cannot be started.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use strongroom_core::AuditError;
 
 use crate::medium::{Medium, failed};
-use crate::sync::broken;
+use crate::sync::{Syncer, broken};
 
 /// So many zero bytes are laid out at a time.
 pub(crate) const STEP: usize = 64 * 1024;
@@ -26,14 +26,12 @@ pub(crate) struct Tail {
     laid_out: u64,
     /// A write failed, and what it left is not known to be gone from the medium.
     torn: bool,
-    /// A sync failed: nobody can tell any more what is on the medium.
-    broken: bool,
 }
 
 impl Tail {
     /// The tail of a file that has so many bytes of lines, and zero bytes or nothing behind them.
     pub(crate) const fn new(medium: Arc<dyn Medium>, length: u64) -> Self {
-        Self { medium, length, laid_out: 0, torn: false, broken: false }
+        Self { medium, length, laid_out: 0, torn: false }
     }
 
     /// Bytes of the file that are whole lines and count.
@@ -44,11 +42,6 @@ impl Tail {
     /// Whether a write that failed has left something that is still to be cut off.
     pub(crate) const fn is_torn(&self) -> bool {
         self.torn
-    }
-
-    /// Whether nothing may be written any more.
-    pub(crate) const fn is_broken(&self) -> bool {
-        self.broken
     }
 
     /// Lays out zero bytes where there are none. Called before a sync, which then takes the new
@@ -62,15 +55,15 @@ impl Tail {
     }
 
     /// Writes the last line, with nothing laid out behind it but for a power cut.
-    pub(crate) fn end(&mut self, line: &[u8]) -> Result<(), AuditError> {
+    pub(crate) fn end(&mut self, line: &[u8], syncer: &Syncer) -> Result<(), AuditError> {
         self.cut()?;
-        self.append(line)
+        self.append(line, syncer)
     }
 
     /// Writes whole lines, all or none of them.
-    pub(crate) fn append(&mut self, lines: &[u8]) -> Result<(), AuditError> {
+    pub(crate) fn append(&mut self, lines: &[u8], syncer: &Syncer) -> Result<(), AuditError> {
         if self.torn {
-            self.mend()?;
+            self.mend(syncer)?;
         }
         if let Err(error) = self.medium.write_at(lines, self.length) {
             self.torn = true;
@@ -84,10 +77,9 @@ impl Tail {
 
     /// Cuts off what a failed write has left, and waits until that is so on the medium: after a
     /// power cut it must not stand among the lines that are written next.
-    fn mend(&mut self) -> Result<(), AuditError> {
+    fn mend(&mut self, syncer: &Syncer) -> Result<(), AuditError> {
         self.cut()?;
-        if self.medium.sync().is_err() {
-            self.broken = true;
+        if !syncer.sync_now() {
             return Err(broken());
         }
         self.torn = false;

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use strongroom_core::{
-    AuditError, Digest, Effect, Key, LogId, Outcome, Receipt, RecordKind, StoreId,
+    AuditError, Digest, Effect, Key, LogId, Outcome, Receipt, RecordKind, StoreId, Timestamp,
 };
 
 use crate::certificate::{certificate_message, close_message, origin, store_id, verifies};
-use crate::checkpoint::checkpoint_text;
+use crate::checkpoint::{Signed, checkpoint_text};
 use crate::dead::Lines;
 use crate::dir::logs;
 use crate::line::{CheckpointLine, CloseLine, IntentLine, Line, OpenLine};
@@ -57,6 +57,10 @@ struct LogState {
     tree: MerkleTree,
     open: Option<OpenLine>,
     kinds: Vec<u8>,
+    /// How far its writer has signed it.
+    signed: Signed,
+    /// Its lines before those that tell the names of the next record.
+    records_end: u64,
     /// Its writer ended it, and the signature holds.
     is_ended: bool,
     /// Its writer lives.
@@ -126,6 +130,14 @@ impl Verifier {
         let state = self.logs.entry(log).or_default();
         state.tree.push(line);
         state.kinds.push(kind);
+        if !matches!(read, Ok(Line::Name(_))) {
+            state.records_end = state.tree.size();
+        }
+        if let Ok(Line::Open(OpenLine { at, .. }) | Line::Checkpoint(CheckpointLine { at, .. })) =
+            read
+        {
+            state.signed = Signed { size: state.tree.size(), at };
+        }
         if let Some(problem) = problem {
             state.is_bad = true;
             self.findings.push(Finding::new(Verdict::LogAltered, problem).of_log(log, Some(index)));
@@ -230,6 +242,11 @@ impl Verifier {
         }
         if (index == 0) != matches!(line, Line::Open(_)) {
             return Err("the first line of a log, and no other, says which log it is".to_owned());
+        }
+        if record_time(line).is_some_and(|at| state.signed.is_old(state.records_end, at)) {
+            return Err(
+                "the lines before it should be signed, and no checkpoint is there".to_owned()
+            );
         }
         match line {
             Line::Open(open) => {
@@ -464,6 +481,17 @@ impl Verifier {
 
 fn kind_at(state: &LogState, index: u64) -> Option<u8> {
     state.kinds.get(usize::try_from(index).ok()?).copied()
+}
+
+/// The time of a line that is a record.
+fn record_time(line: &Line<'_>) -> Option<Timestamp> {
+    match line {
+        Line::Decision(line) => Some(line.at),
+        Line::Intent(line) => Some(line.at),
+        Line::Outcome(line) => Some(line.at),
+        Line::Closed(line) => Some(line.at),
+        Line::Open(_) | Line::Name(_) | Line::Checkpoint(_) | Line::Close(_) => None,
+    }
 }
 
 fn signs(state: &LogState, checkpoint: &CheckpointLine) -> bool {

@@ -33,7 +33,7 @@ const MAX_NAMES: usize = 1000;
 /// A sink takes what is [`pending`](Self::pending), writes it, and says so by
 /// [`written`](Self::written); where it cannot, it undoes the last `append` by
 /// [`rollback`](Self::rollback). Appending costs no allocation beyond the receipts, but for a
-/// checkpoint every 1,024 lines or every minute.
+/// checkpoint every 1,024 lines and every minute.
 pub struct LineWriter {
     identity: Arc<dyn StoreIdentity>,
     log: LogId,
@@ -147,12 +147,11 @@ impl LineWriter {
     /// `Entropy` where a name cannot be encrypted; `Unavailable` where a text is too long.
     pub fn append(&mut self, records: &[AuditRecord]) -> Result<Vec<Receipt>, AuditError> {
         self.mark();
-        let now = records.first().map_or_else(Timestamp::default, AuditRecord::at);
-        if self.signed.is_old(self.size(), now) {
-            self.checkpoint(now);
-        }
         let mut receipts = Vec::with_capacity(records.len());
         for record in records {
+            if self.signed.is_old(self.size(), record.at()) {
+                self.checkpoint(record.at());
+            }
             match self.record(record) {
                 Ok(index) => receipts.push(Receipt { log: self.log, index }),
                 Err(error) => {

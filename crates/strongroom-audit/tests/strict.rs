@@ -68,7 +68,7 @@ fn every_line(request: &str, name: &str) -> (Arc<FakeIdentity>, LogId, Vec<Vec<u
     records.push(outcome_of(Receipt { log, index: 7 }, Outcome::Unknown));
     writer.append(&records).unwrap();
     let later = OutcomeRecord {
-        at: identity.now().saturating_add(Duration::from_secs(60)),
+        at: identity.now().saturating_add(Duration::from_secs(120)),
         intent: Receipt { log, index: 7 },
         outcome: Outcome::Lost,
     };

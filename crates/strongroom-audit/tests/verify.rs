@@ -43,7 +43,7 @@ impl World {
     fn open(&self) -> Pen {
         let mut writer = LineWriter::begin(Arc::clone(&self.identity) as _).unwrap();
         let decision = AuditRecord::Decision(DecisionRecord {
-            at: at(1),
+            at: at(NOW + 1),
             principal: None,
             action: ActionName::Write,
             target: secret(PATH),
@@ -222,6 +222,23 @@ fn what_a_checkpoint_signs_cannot_be_edited_or_dropped() {
     world.lines_of(log).clone_from(&honest);
     world.lines_of(log).remove(index);
     assert!(world.report().accuses(), "a decision was dropped");
+
+    // A checkpoint that is taken out, or put another line in its place, is missed.
+    for replaced in [false, true] {
+        world.lines_of(log).clone_from(&honest);
+        let edited = String::from_utf8(honest[index].clone()).unwrap().replace("allow", "deny");
+        world.lines_of(log)[index] = edited.into_bytes();
+        let name = honest.iter().find(|line| line.starts_with(b"{\"t\":\"name\"")).unwrap().clone();
+        if replaced {
+            world.lines_of(log)[at] = name;
+        } else {
+            world.lines_of(log).remove(at);
+        }
+        let report = world.report();
+        let found = report.accusations().next().unwrap();
+        assert_eq!(found.verdict, Verdict::LogAltered, "{replaced}");
+        assert!(found.index.unwrap() <= at as u64 + 2, "{found:?}");
+    }
 
     // What follows the last checkpoint is held by nothing yet.
     world.lines_of(log).clone_from(&honest);

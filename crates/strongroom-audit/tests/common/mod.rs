@@ -90,9 +90,12 @@ impl StoreIdentity for FakeIdentity {
         Ok(())
     }
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_800_000_000_000).unwrap()
+        at(NOW)
     }
 }
+
+/// When these stores live, in milliseconds.
+pub const NOW: u64 = 1_800_000_000_000;
 
 pub fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis).unwrap()
@@ -112,7 +115,7 @@ pub fn secret(path: &str) -> Target {
 
 pub fn read_of(principal: &str, path: &str, seq: u64) -> AuditRecord {
     AuditRecord::Decision(DecisionRecord {
-        at: at(1_800_000_000_000 + seq % 1000),
+        at: at(NOW + seq % 1000),
         principal: Some(Principal::service(principal).with_role("reader")),
         action: ActionName::Read,
         target: Target::Version(path.parse().unwrap()),
@@ -143,7 +146,7 @@ pub fn write_of(
     let mut write = [0; 16];
     write.copy_from_slice(&digest(next).as_bytes()[..16]);
     AuditRecord::Intent(IntentRecord {
-        at: at(7),
+        at: at(NOW + 7),
         decision,
         kind: RecordKind::Head,
         key: head_key(path),
@@ -158,11 +161,16 @@ pub fn write_of(
 }
 
 pub fn outcome_of(intent: Receipt, outcome: Outcome) -> AuditRecord {
-    AuditRecord::Outcome(OutcomeRecord { at: at(8), intent, outcome })
+    AuditRecord::Outcome(OutcomeRecord { at: at(NOW + 8), intent, outcome })
 }
 
 pub fn closed(dead: &strongroom_core::DeadLog) -> AuditRecord {
-    AuditRecord::Closed(ClosedRecord { at: at(9), log: dead.log, size: dead.size, root: dead.root })
+    AuditRecord::Closed(ClosedRecord {
+        at: at(NOW + 9),
+        log: dead.log,
+        size: dead.size,
+        root: dead.root,
+    })
 }
 
 pub fn all_lines(reader: &dyn AuditReader, page: u32) -> Vec<(Receipt, Vec<u8>)> {

@@ -277,7 +277,7 @@ impl<'a> Draft<'a> {
         let live = self.live()?;
         update.clone().apply(&mut live.metadata, now)?;
         self.prune();
-        self.erases = true;
+        self.erases = !self.dropped.is_empty();
         Ok(())
     }
 

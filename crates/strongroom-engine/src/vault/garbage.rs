@@ -1,8 +1,8 @@
 //! Blobs that no head names any more, until enough of them are together to be erased.
 //!
 //! Each put beyond `max_versions` leaves one. To erase it at once takes a transaction of its own,
-//! with its sync, for bytes whose data key has just left the head. Closing the store erases what is
-//! left; what a killed, sealed or dropped one had not erased is found by `sweep`. Where erasing is
+//! with its sync, for bytes whose data key has just left the head. Closing the store erases what
+//! waits then; whatever else is left, by one that was killed, sealed or dropped say, `sweep` finds. Where erasing is
 //! what was asked for (`destroy`, `purge`, a lower `max_versions`) it is done at once.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -215,8 +215,10 @@ impl Vault {
         mark: Option<strongroom_core::ChangeMark>,
     ) -> bool {
         match freshness {
-            Freshness::AtMost(limit) if now.saturating_since(verified.at) <= limit => true,
-            _ => mark.is_some() && verified.mark == mark,
+            // By time alone: where it has run out the storage is read, since the mark of a storage
+            // may take some calls to notice what others than strongroom have done.
+            Freshness::AtMost(limit) => now.saturating_since(verified.at) <= limit,
+            Freshness::Current => mark.is_some() && verified.mark == mark,
         }
     }
 
@@ -245,17 +247,11 @@ impl Vault {
             && namespace_fresh
             && Self::is_fresh(cached.verified(), freshness, now, mark)
         {
-            if freshness == Freshness::Current {
-                return Ok(Some((Some(cached.clone()), now)));
-            }
-            // What an equal mark has shown to be current now need not be asked for again so soon.
-            if mark.is_some() && namespace.verified().mark == mark {
-                namespace.verify(verified);
-            }
-            if mark.is_some() && cached.verified().mark == mark {
-                cached.verify(verified);
-            }
-            return Ok(Some((Some(cached.clone()), cached.verified().at)));
+            let at = match freshness {
+                Freshness::Current => now,
+                Freshness::AtMost(_) => cached.verified().at,
+            };
+            return Ok(Some((Some(cached.clone()), at)));
         }
         let entry = if namespace_fresh {
             let mut answers = self.storage.read(std::slice::from_ref(&place.key)).await?;

@@ -30,7 +30,7 @@ impl Vault {
         dead: Vec<DeadLog>,
     ) -> Result<(), Error> {
         let mut grant = None;
-        for log in dead {
+        'logs: for log in dead {
             let mut records = Vec::with_capacity(log.open.len() + 1);
             for intent in &log.open {
                 if grant.is_none() {
@@ -39,10 +39,10 @@ impl Vault {
                 let Some(grant) = &grant else { continue };
                 let outcome = match self.settle_intent(grant, intent).await {
                     Err(error) if is_read_only(&error) => return Ok(()),
-                    // One damaged record keeps nobody out of the rest. Reading it says what it is,
-                    // and so does `verify`.
+                    // One record that does not open keeps nobody out of the rest: reading it says
+                    // what it is, and so does `verify`. Whoever can open it settles this log.
                     Err(Error::Tampered(Tampered::Record(_) | Tampered::Content(_))) => {
-                        Outcome::Unknown
+                        continue 'logs;
                     }
                     outcome => outcome?,
                 };
