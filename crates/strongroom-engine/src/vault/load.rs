@@ -186,9 +186,11 @@ impl Vault {
                 Err(Error::Tampered(Tampered::Record(RecordError::UnknownKey(_))))
                     if unknown_key != Some(cached.digest) =>
                 {
-                    // Another process may have rotated keys: look once more, then believe it.
+                    // Another process may have rotated keys: look once more, then believe it. What
+                    // is cached of the head may be older than the keys, or the other way round.
                     unknown_key = Some(cached.digest);
                     self.namespaces.remove(path.namespace_str());
+                    self.heads.remove(path);
                 }
                 opened => {
                     let head = Some(opened?);
