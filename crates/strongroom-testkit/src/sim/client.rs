@@ -12,12 +12,16 @@ use strongroom_core::{
     StorageError, Version,
 };
 use strongroom_engine::{
-    Error, Indeterminate, NotFound, Session, Strongroom, Unavailable, WriteOptions, WriteOutcome,
+    Error, Freshness, Indeterminate, NotFound, Session, Strongroom, Unavailable, WriteOptions,
+    WriteOutcome,
 };
 
 use super::history::{Expected, Fate, Found, History, Kind, Look, Moment, Read};
 use super::plan::{Act, FRESH, Guess, NAMESPACES, PATHS, Step, name_of};
 use crate::{ManualClock, MemorySink};
+
+/// How old a cached read may be.
+const CACHED: Duration = Duration::from_secs(30);
 
 /// A caller of an engine.
 pub(super) struct Client {
@@ -95,7 +99,13 @@ impl Client {
             Act::Get(path) => {
                 let begin = self.moment();
                 let read = session.read::<Opaque>(&*name_of(path)).await;
-                self.saw(path, begin, read.map(|read| (read.version, read.secret)))
+                self.saw(path, begin, false, read.map(|read| (read.version, read.secret)))
+            }
+            Act::GetCached(path) => {
+                let begin = self.moment();
+                let session = session.with_freshness(Freshness::AtMost(CACHED));
+                let read = session.read::<Opaque>(&*name_of(path)).await;
+                self.saw(path, begin, true, read.map(|read| (read.version, read.secret)))
             }
             Act::GetMany => self.get_many().await,
             Act::Look(path) => match self.look(path).await {
@@ -214,7 +224,7 @@ impl Client {
         match session.get_many::<Opaque>(&paths).await {
             Ok(answers) => {
                 let each = answers.into_iter().enumerate().map(|(path, answer)| {
-                    self.saw(path, begin, answer.map(|read| (read.version, read.secret)))
+                    self.saw(path, begin, false, answer.map(|read| (read.version, read.secret)))
                 });
                 each.collect::<Vec<_>>().join(", ")
             }
@@ -254,7 +264,8 @@ impl Client {
                     let is_below = text.split('/').next() == Some(name);
                     if is_below && !listed.iter().any(|found| found.as_str() == *text) {
                         let found = Found::Nothing;
-                        self.history.borrow_mut().reads.push(Read { path, begin, end, found });
+                        let read = Read { path, begin, end, is_cached: false, found };
+                        self.history.borrow_mut().reads.push(read);
                     }
                 }
                 format!("{} paths", listed.len())
@@ -332,6 +343,7 @@ impl Client {
         &mut self,
         path: usize,
         begin: Moment,
+        is_cached: bool,
         answer: Result<(Version, Opaque), Error>,
     ) -> String {
         let end = self.moment();
@@ -361,7 +373,7 @@ impl Client {
             }
             Err(error) => return self.told(&error),
         };
-        self.history.borrow_mut().reads.push(Read { path, begin, end, found });
+        self.history.borrow_mut().reads.push(Read { path, begin, end, is_cached, found });
         format!("{found:?}")
     }
 

@@ -83,6 +83,8 @@ pub(super) struct Read {
     pub(super) path: usize,
     pub(super) begin: Moment,
     pub(super) end: Moment,
+    /// Whether it may show an earlier state.
+    pub(super) is_cached: bool,
     pub(super) found: Found,
 }
 

@@ -78,6 +78,8 @@ pub enum Act {
     PutFresh,
     /// Reads what is in force.
     Get(usize),
+    /// Reads what was in force some seconds ago, where that is cached.
+    GetCached(usize),
     /// Reads what is in force on all paths.
     GetMany,
     /// Reads the metadata.
@@ -147,6 +149,8 @@ pub struct Plan {
     pub seed: u64,
     /// What the store's batches hold.
     pub batches: Batches,
+    /// Whether the store has a change mark, so that engines read from their caches.
+    pub marks: bool,
     /// What goes wrong.
     pub faults: SimFaults,
     /// Who does what.
@@ -200,6 +204,7 @@ impl Plan {
             // What is lost stays away for longer than most that could settle it.
             faults.landings /= 15;
         }
+        let marks = dice.per_mille(750);
         let mut steps = Vec::with_capacity(size.engines * size.steps);
         for engine in 0..size.engines {
             for _ in 0..size.steps {
@@ -209,7 +214,7 @@ impl Plan {
                 steps.push(Step { engine, client, act, dropped_after, number });
             }
         }
-        Self { seed, batches, faults, steps }
+        Self { seed, batches, marks, faults, steps }
     }
 }
 
@@ -233,7 +238,8 @@ fn act(dice: &mut Dice) -> Act {
             Act::Put { path, bytes, guess, pending: dice.per_mille(120) }
         }
         50..62 => Act::PutFresh,
-        62..90 => Act::Get(path),
+        62..84 => Act::Get(path),
+        84..90 => Act::GetCached(path),
         90..94 => Act::GetMany,
         94..110 => Act::Look(path),
         110..116 => Act::Label(path),
@@ -260,9 +266,11 @@ fn act(dice: &mut Dice) -> Act {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (steps, batches) = (self.steps.len(), self.batches);
-        writeln!(f, "seed {}, {batches:?} batches, {steps} steps, {:?}", self.seed, self.faults)?;
-        for step in &self.steps {
+        let Self { seed, batches, marks, faults, steps } = self;
+        let mark = if *marks { "a" } else { "no" };
+        writeln!(f, "seed {seed}, {batches:?} batches, {mark} change mark, {faults:?}")?;
+        writeln!(f, "{} steps:", steps.len())?;
+        for step in steps {
             write!(f, "  {}/{} #{} {:?}", step.engine, step.client, step.number, step.act)?;
             if let Some(polls) = step.dropped_after {
                 write!(f, ", dropped after {polls} polls")?;
@@ -288,6 +296,7 @@ mod tests {
             "Put {",
             "PutFresh",
             "Get(",
+            "GetCached",
             "GetMany",
             "Look",
             "Label",

@@ -57,12 +57,13 @@ pub struct Run {
 /// assert_eq!(run.faults, [""; 0]);
 /// ```
 pub fn simulate<S: Storage>(plan: &Plan, backend: impl Fn() -> S) -> Run {
+    let store = SimStorage::new(backend(), plan.seed, plan.faults)
+        .narrowed(plan.batches.atomic_ops(), VALUE_BYTES);
     let world = World {
         clock: ManualClock::new(),
         seal: MemorySeal::new(),
         logs: MemorySink::new(),
-        store: SimStorage::new(backend(), plan.seed, plan.faults)
-            .narrowed(plan.batches.atomic_ops(), VALUE_BYTES),
+        store: if plan.marks { store } else { store.without_change_mark() },
         backend: &backend,
         faults: plan.faults,
         seeds: Dice::of(plan.seed, 2),

@@ -94,6 +94,7 @@ pub struct SimStorage<S> {
     line: Arc<Mutex<Vec<Lost>>>,
     dice: Arc<Mutex<Dice>>,
     faults: SimFaults,
+    marks: bool,
     atomic_ops: NonZeroUsize,
     value_bytes: NonZeroUsize,
 }
@@ -129,6 +130,7 @@ impl<S: Storage> SimStorage<S> {
             line: Arc::default(),
             dice: Arc::new(Mutex::new(Dice::new(seed))),
             faults,
+            marks: true,
             atomic_ops: profile.atomic_ops,
             value_bytes: profile.value_bytes,
         }
@@ -146,6 +148,13 @@ impl<S: Storage> SimStorage<S> {
     pub fn narrowed(mut self, atomic_ops: NonZeroUsize, value_bytes: NonZeroUsize) -> Self {
         self.atomic_ops = self.atomic_ops.min(atomic_ops);
         self.value_bytes = self.value_bytes.min(value_bytes);
+        self
+    }
+
+    /// The same handle without a change mark, as a remote backend has none.
+    #[must_use]
+    pub fn without_change_mark(mut self) -> Self {
+        self.marks = false;
         self
     }
 
@@ -361,7 +370,7 @@ impl<S: Storage> Storage for SimStorage<S> {
     }
 
     fn change_mark(&self) -> Option<ChangeMark> {
-        self.inner.change_mark()
+        if self.marks { self.inner.change_mark() } else { None }
     }
 
     async fn backup(&self, dir: &Path, cut: &mut (dyn FnMut() + Send)) -> Result<(), StorageError> {
