@@ -24,6 +24,8 @@
 //! ```
 
 mod check;
+#[cfg(test)]
+mod check_tests;
 mod client;
 mod dice;
 mod executor;
