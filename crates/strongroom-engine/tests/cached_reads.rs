@@ -1,13 +1,17 @@
 //! Reads that may be served from the cache, while others change keys.
 
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures_executor::block_on;
 use strongroom_core::{Opaque, Principal, path};
-use strongroom_engine::{Freshness, Session};
-use strongroom_testkit::TestRoom;
+use strongroom_engine::{Error, Freshness, NotFound, Session, Strongroom};
+use strongroom_policy::Policy;
+use strongroom_testkit::{Call, Fault, FaultyStorage, SeededEntropy, TestRoom};
 
-fn alice(room: &strongroom_engine::Strongroom) -> Session {
+fn alice(room: &Strongroom) -> Session {
     room.session(Principal::user("alice"))
 }
 
@@ -36,4 +40,36 @@ fn a_cached_head_whose_keys_are_destroyed_is_read_anew() {
         };
         assert!(read.value().expose(|bytes| bytes == b"value"));
     }
+}
+
+/// A head that names a newer namespace record than is known, which is gone once it is looked for:
+/// the namespace was destroyed. Found by a simulated run (seed 2047).
+#[test]
+fn a_namespace_that_is_destroyed_while_its_keys_are_looked_for_was_not_rolled_back() {
+    let kit = TestRoom::allowing_all();
+    let other = alice(&kit.room());
+    let storage = FaultyStorage::new(kit.storage.clone());
+    let builder = Strongroom::builder()
+        .storage(storage.clone())
+        .seal(kit.seal.clone())
+        .policy(Policy::owned_by(&Principal::user("alice")))
+        .audit(kit.log.beside())
+        .clock(kit.clock.clone())
+        .entropy(SeededEntropy::new(7));
+    let reader = alice(&block_on(builder.open()).unwrap());
+
+    block_on(other.put("short/a", Opaque::new(b"a"))).unwrap();
+    block_on(other.rotate_keys("short")).unwrap();
+    block_on(reader.get::<Opaque>("short/a")).unwrap();
+    // The same key is in use after it, under a newer record.
+    block_on(other.rewrap("short")).unwrap();
+    block_on(other.put("short/b", Opaque::new(b"b"))).unwrap();
+
+    let reader = reader.with_freshness(Freshness::AtMost(Duration::from_secs(60)));
+    storage.nth(Call::Read, 2, Fault::Delay { before: 1, after: 0 });
+    let mut read = pin!(reader.get::<Opaque>("short/b"));
+    assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    block_on(other.destroy_namespace("short")).unwrap();
+    let read = block_on(read);
+    assert!(matches!(read, Err(Error::NotFound(NotFound::Namespace))), "{read:?}");
 }

@@ -327,9 +327,17 @@ impl Vault {
         }
         if record > namespace.record.generation {
             // The cached record may be older than the head; the stored one must not be.
-            let reloaded = self.namespace_now(keys, &path.namespace()).await?;
-            if reloaded.is_none_or(|namespace| namespace.record.generation < record) {
-                return Err(Tampered::KeyringRolledBack.into());
+            match self.namespace_now(keys, &path.namespace()).await? {
+                // It was destroyed, and the keys of the head with it: whoever looks once more finds
+                // no namespace.
+                None => {
+                    let id = record_key_id(&cached.record)?;
+                    return Err(RecordError::UnknownKey(id).into());
+                }
+                Some(namespace) if namespace.record.generation < record => {
+                    return Err(Tampered::KeyringRolledBack.into());
+                }
+                Some(_) => {}
             }
         }
         Ok(opened)
