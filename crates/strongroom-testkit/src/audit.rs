@@ -12,8 +12,7 @@ use futures_executor::block_on;
 use strongroom_core::{
     ActionName, Attached, AuditError, AuditReader, AuditRecord, AuditSink, ClosedRecord,
     DecisionRecord, Digest, Durability, Effect, IntentRecord, Key, LogId, Outcome, OutcomeRecord,
-    Principal, Receipt, RecordKind, RequestContext, StoreIdentity, Target, Timestamp, WriteId,
-    path,
+    Principal, Receipt, RecordKind, RequestContext, StoreIdentity, Target, WriteId, path,
 };
 
 use crate::FakeIdentity;
@@ -77,7 +76,7 @@ fn attach(sink: &dyn AuditSink, identity: &Arc<FakeIdentity>) -> Attached {
 
 fn decision() -> AuditRecord {
     AuditRecord::Decision(DecisionRecord {
-        at: Timestamp::default(),
+        at: crate::identity::now(),
         principal: Some(Principal::service("canary-principal").with_role("canary-role")),
         action: ActionName::Read,
         target: Target::Secret(path!("canary/path")),
@@ -90,7 +89,7 @@ fn decision() -> AuditRecord {
 
 fn outcome(number: u64) -> AuditRecord {
     AuditRecord::Outcome(OutcomeRecord {
-        at: Timestamp::default(),
+        at: crate::identity::now(),
         intent: Receipt { log: LogId::from_bytes([1; 8]), index: number },
         outcome: Outcome::Unknown,
     })
@@ -98,7 +97,7 @@ fn outcome(number: u64) -> AuditRecord {
 
 fn intent(seq: u64) -> AuditRecord {
     AuditRecord::Intent(IntentRecord {
-        at: Timestamp::default(),
+        at: crate::identity::now(),
         decision: 0,
         kind: RecordKind::Head,
         key: Key::new(*b"key"),
@@ -113,7 +112,7 @@ fn intent(seq: u64) -> AuditRecord {
 }
 
 fn done(intent: Receipt) -> OutcomeRecord {
-    OutcomeRecord { at: Timestamp::default(), intent, outcome: Outcome::Done }
+    OutcomeRecord { at: crate::identity::now(), intent, outcome: Outcome::Done }
 }
 
 fn append(sink: &dyn AuditSink, record: AuditRecord, at_least: Durability) -> Receipt {
@@ -284,7 +283,7 @@ pub fn a_log_that_was_settled_or_closed_is_given_to_nobody(open: &dyn Fn() -> Bo
     let second = open();
     for dead in attach(&*second, &identity).dead {
         let (log, size, root) = (dead.log, dead.size, dead.root);
-        let closed = ClosedRecord { at: Timestamp::default(), log, size, root };
+        let closed = ClosedRecord { at: crate::identity::now(), log, size, root };
         append(&*second, AuditRecord::Closed(closed), Durability::Flushed);
     }
     good(block_on(second.close()));

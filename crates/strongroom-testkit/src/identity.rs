@@ -95,6 +95,11 @@ impl StoreIdentity for FakeIdentity {
         Ok(())
     }
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_800_000_000_000).unwrap_or_default()
+        now()
     }
+}
+
+/// When identities of tests live.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000).unwrap_or_default()
 }
