@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_core::{
-    Clock, Entry, Key, Loaded, LoadedHead, Monotonic, Revision, SecretFacts, SecretPath, Stage,
-    Version, VersionSelector, VersionState,
+    Clock, Digest, Entry, Key, Loaded, LoadedHead, Monotonic, Revision, SecretFacts, SecretPath,
+    Stage, Version, VersionSelector, VersionState,
 };
 use strongroom_crypto::{HeadRef, LiveRef, RecordError, Stages, VersionRef, record_key_id};
 use zeroize::Zeroizing;
@@ -16,7 +16,11 @@ use super::{Freshness, Vault};
 use crate::error::{Error, NotFound, Tampered, Unavailable};
 
 /// How often a load starts again when keys change under it.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 16;
+/// How often a head must be met whose key is unknown, the first time perhaps in the cache, until that
+/// is believed. The keys of a head that is in force are in the namespace record that is, so that only
+/// a head which was in storage before *and* after a look at the keys does not open.
+const LOOKS: u32 = 3;
 
 /// What there is at a path. The head is decrypted, its values are not.
 pub(crate) struct LoadedSecret {
@@ -158,7 +162,8 @@ impl Vault {
         cache: Option<Freshness>,
     ) -> Result<LoadedSecret, Error> {
         let keys = self.keys.get()?;
-        let mut unknown_key = None;
+        // A head whose key is unknown, and how often it was met.
+        let mut unknown: Option<(Digest, u32)> = None;
         for _ in 0..ATTEMPTS {
             let now = self.clock.elapsed();
             let Some(namespace) = self.namespace(&keys, path.namespace_str()).await? else {
@@ -171,6 +176,8 @@ impl Vault {
                 Some(cached) => cached.place.clone(),
                 None => HeadPlace::new(path, id, names),
             };
+            // What is cached may be older than the keys; others may put it there again meanwhile.
+            let cache = cache.filter(|_| unknown.is_none());
             let known = known.filter(|_| cache.is_some());
             let freshness = cache.unwrap_or_default();
             let Some((cached, checked)) =
@@ -183,12 +190,14 @@ impl Vault {
                 return Ok(LoadedSecret { namespace, key, head: None, checked });
             };
             match self.open_head(&keys, &namespace, &cached).await {
-                Err(Error::Tampered(Tampered::Record(RecordError::UnknownKey(_))))
-                    if unknown_key != Some(cached.digest) =>
-                {
-                    // Another process may have rotated keys: look once more, then believe it. What
-                    // is cached of the head may be older than the keys, or the other way round.
-                    unknown_key = Some(cached.digest);
+                Err(Error::Tampered(Tampered::Record(RecordError::UnknownKey(id)))) => {
+                    // Another process may have rotated keys.
+                    let met = unknown.filter(|(digest, _)| *digest == cached.digest);
+                    let times = met.map_or(1, |(_, times)| times + 1);
+                    if times >= LOOKS {
+                        return Err(RecordError::UnknownKey(id).into());
+                    }
+                    unknown = Some((cached.digest, times));
                     self.namespaces.remove(path.namespace_str());
                     self.heads.remove(path);
                 }
@@ -393,7 +402,7 @@ impl Vault {
     }
 
     /// The digest under which a record is named in intents.
-    pub(super) fn digest_of(record: &[u8]) -> strongroom_core::Digest {
+    pub(super) fn digest_of(record: &[u8]) -> Digest {
         digest(record)
     }
 }
