@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use futures_executor::block_on;
-use strongroom_core::{Opaque, Principal, Profile, Storage};
+use strongroom_core::{NotDoneKind, Opaque, Principal, Profile, Storage};
 use strongroom_engine::{Session, Strongroom};
 use strongroom_policy::Policy;
 use strongroom_testkit::{Call, Fault, FaultyStorage, MemoryStorage, SeededEntropy, TestRoom};
@@ -52,4 +52,28 @@ fn a_head_that_lands_after_its_namespace_was_destroyed_is_no_fork() {
         let read: Opaque = block_on(other.get("short/lived")).unwrap();
         assert!(read.value().expose(|bytes| bytes == b"late"));
     }
+}
+
+/// The heads that its scan listed are of the namespace that was, and no key of the one of that name
+/// now opens them. Found by a simulated run.
+#[test]
+fn a_rewrap_whose_namespace_is_made_anew_meanwhile_accuses_nobody() {
+    let kit = TestRoom::allowing_all();
+    let ((storage, rewrapping), (erasing, other)) = (process(&kit, 11), process(&kit, 12));
+    block_on(other.put("short/lived", Opaque::new(b"first"))).unwrap();
+    block_on(other.rotate_keys("short")).unwrap();
+
+    storage.nth(Call::List, 1, Fault::Delay { before: 0, after: 1 });
+    let mut rewrap = pin!(rewrapping.rewrap("short"));
+    assert!(rewrap.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    // Destroyed it is, and its heads are still there.
+    erasing.nth(Call::Erase, 1, Fault::Fail(NotDoneKind::Unreachable));
+    block_on(other.destroy_namespace("short")).unwrap_err();
+    block_on(other.put("short/lived", Opaque::new(b"second"))).unwrap();
+    // The engine that rewraps knows the new namespace from here on.
+    let read: Opaque = block_on(rewrapping.get("short/lived")).unwrap();
+    assert!(read.value().expose(|bytes| bytes == b"second"));
+
+    let report = block_on(rewrap).unwrap();
+    assert_eq!((report.rewrapped, report.epochs_left), (0, 0));
 }

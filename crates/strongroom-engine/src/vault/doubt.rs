@@ -12,11 +12,11 @@ use strongroom_core::{
     AuditRecord, Batch, Durability, Key, Namespace, Op, Outcome, OutcomeRecord, Receipt, Version,
     WriteId, Written,
 };
-use strongroom_crypto::{KeyClass, Lineage, NamespaceRecord, RECENT_WRITES, record_key_id};
+use strongroom_crypto::{Lineage, NamespaceRecord, RECENT_WRITES, record_key_id};
 
 use super::Vault;
 use super::commit::Place;
-use super::keys::OpenNamespace;
+use super::met::lies_in;
 use crate::error::{Error, Indeterminate, Unavailable, WriteOutcome};
 
 /// One write in doubt.
@@ -326,9 +326,6 @@ impl Vault {
                 self.namespaces.remove(path.namespace_str());
                 let namespace = self.namespace(&keys, path.namespace_str()).await?;
                 let Some(namespace) = namespace else { return Ok(None) };
-                if !lies_in(&doubt.key, &namespace) {
-                    return Ok(None);
-                }
                 let met = self.open_met(&namespace, &doubt.key, record).await?;
                 let Some(met) = met else { return Ok(None) };
                 let head = met.view()?;
@@ -341,14 +338,6 @@ impl Vault {
                 (record.generation, record.lineage)
             }
         }))
-    }
-}
-
-/// Whether a head of that key is of this namespace, not of an earlier one of its name.
-fn lies_in(head: &Key, namespace: &OpenNamespace) -> bool {
-    match (KeyClass::parse(head.as_bytes()), namespace.parts()) {
-        (Some(KeyClass::Head { namespace, .. }), Some((id, _, _))) => namespace == id,
-        _ => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Heads that a scan meets, while others replace heads and keys.
 
 use strongroom_core::{Entry, Key};
-use strongroom_crypto::HeadRef;
+use strongroom_crypto::{HeadRef, KeyClass};
 use zeroize::Zeroizing;
 
 use super::Vault;
@@ -27,24 +27,27 @@ impl Met {
 
 impl Vault {
     /// Opens a head that a scan met. Since then it may have been rewrapped and its key destroyed:
-    /// one that does not open is read anew. `None`: it is gone, or its namespace is.
+    /// one that does not open is read anew. `None`: it is gone, or its namespace is, perhaps with
+    /// another of its name in its place, which is the one that is given.
     pub(super) async fn open_met(
         &self,
         namespace: &OpenNamespace,
         key: &Key,
         record: &[u8],
     ) -> Result<Option<Met>, Error> {
+        if !lies_in(key, namespace) {
+            return Ok(None);
+        }
         if let Ok(plaintext) = self.decrypt_head(namespace, key, record) {
             return Ok(Some(Met { plaintext, is_later: false }));
         }
-        let id = |namespace: &OpenNamespace| namespace.parts().map(|(id, _, _)| id);
         let keys = self.keys.get()?;
         let Some(mut entry) = self.head_now(key).await? else { return Ok(None) };
         for _ in 0..ATTEMPTS {
             let Some(now) = self.namespace_now(&keys, &namespace.record.name).await? else {
                 return Ok(None);
             };
-            if id(&now) != id(namespace) {
+            if !lies_in(key, &now) {
                 return Ok(None);
             }
             let failed = match self.decrypt_head(&now, key, &entry.value) {
@@ -66,5 +69,13 @@ impl Vault {
 
     async fn head_now(&self, key: &Key) -> Result<Option<Entry>, Error> {
         Ok(self.storage.read(std::slice::from_ref(key)).await?.pop().flatten())
+    }
+}
+
+/// Whether a head of that key is of this namespace, not of an earlier one of its name.
+pub(super) fn lies_in(head: &Key, namespace: &OpenNamespace) -> bool {
+    match (KeyClass::parse(head.as_bytes()), namespace.parts()) {
+        (Some(KeyClass::Head { namespace, .. }), Some((id, _, _))) => namespace == id,
+        _ => false,
     }
 }
