@@ -77,3 +77,28 @@ fn a_rewrap_whose_namespace_is_made_anew_meanwhile_accuses_nobody() {
     let report = block_on(rewrap).unwrap();
     assert_eq!((report.rewrapped, report.epochs_left), (0, 0));
 }
+
+/// A head that landed late, whose blobs were erased with its namespace, is no incomplete secret for
+/// a reader who knew the namespace before. Found by a simulated run.
+#[test]
+fn a_read_that_meets_what_landed_in_a_destroyed_namespace_reads_anew() {
+    let kit = TestRoom::allowing_all();
+    let ((late_storage, late), (reading, reader), (_, other)) =
+        (process(&kit, 11), process(&kit, 12), process(&kit, 13));
+    block_on(other.create_namespace("short")).unwrap();
+
+    // The blob is written, the head is not.
+    late_storage.nth(Call::Write, 2, Fault::Delay { before: 1, after: 0 });
+    let mut put = pin!(late.put("short/lived", Opaque::new(vec![b'x'; 3000])));
+    assert!(put.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    // The namespace is read, the head is not.
+    reading.nth(Call::Read, 2, Fault::Delay { before: 1, after: 0 });
+    let mut get = pin!(reader.get::<Opaque>("short/lived"));
+    assert!(get.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    block_on(other.destroy_namespace("short")).unwrap();
+    // It lands there, and is then put into the new namespace of that name.
+    block_on(put).unwrap();
+
+    let read = block_on(get).unwrap();
+    assert!(read.value().expose(|bytes| bytes == [b'x'; 3000]));
+}

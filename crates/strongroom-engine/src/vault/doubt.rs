@@ -16,7 +16,6 @@ use strongroom_crypto::{Lineage, NamespaceRecord, RECENT_WRITES, record_key_id};
 
 use super::Vault;
 use super::commit::Place;
-use super::met::lies_in;
 use crate::error::{Error, Indeterminate, Unavailable, WriteOutcome};
 
 /// One write in doubt.
@@ -309,8 +308,7 @@ impl Vault {
     /// INVARIANT: called after the head was read.
     async fn lives(&self, doubt: &Doubt) -> Result<bool, Error> {
         let Place::Head(path) = &doubt.place else { return Ok(true) };
-        let namespace = self.namespace_now(&self.keys.get()?, &path.namespace()).await?;
-        Ok(namespace.is_some_and(|namespace| lies_in(&doubt.key, &namespace)))
+        self.still_lives(&doubt.key, &path.namespace()).await
     }
 
     /// Number and lineage of the record that is stored now; `None` where its keys are destroyed.

@@ -1,6 +1,6 @@
 //! Heads that a scan meets, while others replace heads and keys.
 
-use strongroom_core::{Entry, Key};
+use strongroom_core::{Entry, Key, Namespace};
 use strongroom_crypto::{HeadRef, KeyClass};
 use zeroize::Zeroizing;
 
@@ -67,13 +67,22 @@ impl Vault {
         Err(Unavailable::StalePermit.into())
     }
 
+    /// Whether the namespace of that head lives, by a look at storage. Where a batch is one
+    /// operation, a head may land when its namespace is gone, and its blobs with it.
+    ///
+    /// INVARIANT: called after what is missed was read.
+    pub(super) async fn still_lives(&self, head: &Key, name: &Namespace) -> Result<bool, Error> {
+        let namespace = self.namespace_now(&self.keys.get()?, name).await?;
+        Ok(namespace.is_some_and(|namespace| lies_in(head, &namespace)))
+    }
+
     async fn head_now(&self, key: &Key) -> Result<Option<Entry>, Error> {
         Ok(self.storage.read(std::slice::from_ref(key)).await?.pop().flatten())
     }
 }
 
 /// Whether a head of that key is of this namespace, not of an earlier one of its name.
-pub(super) fn lies_in(head: &Key, namespace: &OpenNamespace) -> bool {
+fn lies_in(head: &Key, namespace: &OpenNamespace) -> bool {
     match (KeyClass::parse(head.as_bytes()), namespace.parts()) {
         (Some(KeyClass::Head { namespace, .. }), Some((id, _, _))) => namespace == id,
         _ => false,

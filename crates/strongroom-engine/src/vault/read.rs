@@ -127,8 +127,8 @@ impl Vault {
         json.expose(parse_identifiers::<K>)
     }
 
-    /// Reads the parts of a blob. One that is gone because the head was replaced meanwhile is no
-    /// damage: the permit is stale.
+    /// Reads the parts of a blob. One that is gone because the head was replaced meanwhile, or its
+    /// namespace destroyed, is no damage: the permit is stale.
     async fn fetch(&self, loaded: &LoadedSecret, blob: BlobRef) -> Result<Vec<Vec<u8>>, Error> {
         let (Some(key), Some(head)) = (&loaded.key, &loaded.head) else {
             return Err(NotFound::Secret.into());
@@ -145,10 +145,11 @@ impl Vault {
                 let mut answers = self.storage.read(std::slice::from_ref(key)).await?;
                 let unchanged =
                     answers.pop().flatten().is_some_and(|entry| entry.revision == *head.revision());
-                if unchanged {
+                let path = &head.cached.place.path;
+                if unchanged && self.still_lives(key, &path.namespace()).await? {
                     Err(Tampered::Incomplete.into())
                 } else {
-                    self.heads.remove(&head.cached.place.path);
+                    self.invalidate(path);
                     Err(Unavailable::StalePermit.into())
                 }
             }
