@@ -303,13 +303,36 @@ def read_log(path, store, audit, accepted):
             log_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["log_key"]))
             log_key.verify(bytes.fromhex(line["signature"]), note.encode())
         if line["t"] == "close":
-            assert int(line["size"]) == len(leaves) and line["root"] == root_of(leaves).hex()
+            root = root_of(leaves)
+            assert int(line["size"]) == len(leaves) and line["root"] == root.hex()
+            message = b"strongroom/log-close/v1\0" + first["origin"].encode() + b"\0"
+            message += struct.pack(">QQ", int(line["at"]), len(leaves)) + root
+            message += struct.pack(">Q", int(line["registered"]))
+            log_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["log_key"]))
+            log_key.verify(bytes.fromhex(line["signature"]), message)
         leaves.append(sha256(b"\x00" + raw))
     assert first["t"] == "open" and first["origin"] == f"strongroom/{store.hex()}/{log.hex()}"
     certified = b"strongroom/log-certificate/v1\0" + store + log + bytes.fromhex(first["log_key"])
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["store_key"]))
     key.verify(bytes.fromhex(first["certificate"]), certified)
-    return {"log": path.stem, "lines": len(leaves), "root": root_of(leaves).hex(), "names": names}
+    shown = {"log": path.stem, "lines": len(leaves), "root": root_of(leaves).hex(), "names": names}
+    return shown, leaves, ended
+
+
+def check_registry(store, directory, key, record, logs):
+    """What the storage keeps of a log, against the log."""
+    version, public, log, place, stage, size, root, signature = struct.unpack(
+        ">B32s8s8sBQ32s64s", record
+    )
+    assert version == 1 and key[1:] == log and store_id(public) == store
+    message = b"strongroom/log-registry/v1\0" + record[:-64]
+    Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    if place != directory:
+        return
+    leaves, ended = logs[log.hex()]
+    assert len(leaves) >= size and root_of(leaves[:size]) == root, "a log that was cut or replaced"
+    if stage > 1:  # ended by its writer, with one more line; or settled
+        assert ended == (stage == 2) and len(leaves) == size + (stage == 2)
 
 
 class Vector(dict):
@@ -444,8 +467,15 @@ def main():
         if key[0] == 3:
             for shown in read_head(records, store, namespaces, accepted, key, record):
                 print(json.dumps(shown))
+    logs = {}
     for path in sorted((directory / "audit").glob("*.jsonl")):
-        print(json.dumps(read_log(path, store, audit, accepted)))
+        shown, leaves, ended = read_log(path, store, audit, accepted)
+        logs[path.stem] = leaves, ended
+        print(json.dumps(shown))
+    place = bytes.fromhex((directory / "audit" / "directory.id").read_text().removesuffix("\n"))
+    for key, record in records.items():
+        if key[0] == 5:
+            check_registry(store, place, key, record, logs)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha256};
-use strongroom_core::{Digest, LogId, StoreId, Timestamp};
+use strongroom_core::{LogId, StoreId, Timestamp, TreeHead};
 
 /// The id of the store whose records are verified with this Ed25519 key.
 #[must_use]
@@ -35,15 +35,21 @@ pub fn origin(store: StoreId, log: LogId) -> String {
 }
 
 /// What a log's own key signs at its end:
-/// `"strongroom/log-close/v1" 00 ‖ origin ‖ 00 ‖ time in milliseconds u64 ‖ size u64 ‖ root`. No leaf
-/// covers the last line, so its time is signed too.
-pub(crate) fn close_message(origin: &str, at: Timestamp, size: u64, root: Digest) -> Vec<u8> {
+/// `"strongroom/log-close/v1" 00 ‖ origin ‖ 00 ‖ time in milliseconds u64 ‖ size u64 ‖ root ‖
+/// registered u64`. No leaf covers the last line, so that all of it is signed.
+pub(crate) fn close_message(
+    origin: &str,
+    at: Timestamp,
+    head: TreeHead,
+    registered: u64,
+) -> Vec<u8> {
     let mut message = b"strongroom/log-close/v1\0".to_vec();
     message.extend_from_slice(origin.as_bytes());
     message.push(0);
     message.extend_from_slice(&at.as_millis().to_be_bytes());
-    message.extend_from_slice(&size.to_be_bytes());
-    message.extend_from_slice(root.as_bytes());
+    message.extend_from_slice(&head.size.to_be_bytes());
+    message.extend_from_slice(head.root.as_bytes());
+    message.extend_from_slice(&registered.to_be_bytes());
     message
 }
 

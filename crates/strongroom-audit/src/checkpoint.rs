@@ -7,7 +7,7 @@
 
 use base64ct::{Base64, Encoding};
 use sha2::{Digest as _, Sha256};
-use strongroom_core::{Digest, Timestamp};
+use strongroom_core::{Timestamp, TreeHead};
 
 use crate::certificate::origin;
 use crate::line::{CheckpointLine, OpenLine};
@@ -18,8 +18,8 @@ const EVERY_LINES: u64 = 1024;
 const EVERY_MILLIS: u64 = 60_000;
 
 /// The text of a checkpoint.
-pub(crate) fn checkpoint_text(origin: &str, size: u64, root: Digest) -> String {
-    format!("{origin}\n{size}\n{}\n", Base64::encode_string(root.as_bytes()))
+pub(crate) fn checkpoint_text(origin: &str, head: TreeHead) -> String {
+    format!("{origin}\n{}\n{}\n", head.size, Base64::encode_string(head.root.as_bytes()))
 }
 
 /// A checkpoint of a log as a signed note: the log's origin is the name of the key.
@@ -35,7 +35,8 @@ pub(crate) fn checkpoint_text(origin: &str, size: u64, root: Digest) -> String {
 /// #     store_key: [0; 32], log_key: [2; 32], certificate: [0; 64], at: Timestamp::default(),
 /// # };
 /// # let checkpoint = CheckpointLine {
-/// #     at: Timestamp::default(), size: 12, root: Digest::from_bytes([1; 32]), signature: [3; 64],
+/// #     at: Timestamp::default(), size: 12, root: Digest::from_bytes([1; 32]), registered: 0,
+/// #     signature: [3; 64],
 /// # };
 /// let note = signed_note(&open, &checkpoint);
 /// let lines: Vec<&str> = note.lines().collect();
@@ -46,7 +47,7 @@ pub(crate) fn checkpoint_text(origin: &str, size: u64, root: Digest) -> String {
 #[must_use]
 pub fn signed_note(open: &OpenLine, checkpoint: &CheckpointLine) -> String {
     let origin = origin(open.store, open.log);
-    let text = checkpoint_text(&origin, checkpoint.size, checkpoint.root);
+    let text = checkpoint_text(&origin, checkpoint.head());
     let mut signature = key_hash(&origin, &open.log_key).to_vec();
     signature.extend_from_slice(&checkpoint.signature);
     format!("{text}\n\u{2014} {origin} {}\n", Base64::encode_string(&signature))

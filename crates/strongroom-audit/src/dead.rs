@@ -6,7 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use strongroom_core::{
-    AuditError, DeadLog, Key, LogId, OpenIntent, Outcome, Receipt, StoreIdentity,
+    AuditError, DeadLog, EndedLog, Key, KnownLog, LogId, OpenIntent, Outcome, Receipt,
+    StoreIdentity, TreeHead,
 };
 
 use crate::certificate::{certificate_message, store_id, verifies};
@@ -16,19 +17,26 @@ use crate::medium::failed;
 use crate::read::{MAX_LINE_BYTES, read_line};
 use crate::tree::MerkleTree;
 
-/// Dead logs with the locks on them.
-pub(crate) struct Dead {
-    pub(crate) logs: Vec<DeadLog>,
+/// All logs, and the dead ones among them with the locks on those.
+pub(crate) struct Claimed {
+    pub(crate) known: Vec<KnownLog>,
+    pub(crate) dead: Vec<DeadLog>,
     pub(crate) locks: HashMap<LogId, File>,
 }
 
 /// Finds, locks and reads the logs that nobody closed, settled, or writes to.
-pub(crate) fn claim(files: &[LogFile], identity: &dyn StoreIdentity) -> Result<Dead, AuditError> {
+pub(crate) fn claim(
+    files: &[LogFile],
+    identity: &dyn StoreIdentity,
+) -> Result<Claimed, AuditError> {
     let mut locks = HashMap::new();
-    let mut logs = Vec::new();
+    let (mut known, mut logs) = (Vec::with_capacity(files.len()), Vec::new());
     let mut settled = HashSet::new();
-    for file in files.iter().filter(|file| !file.settled) {
-        let Some(handle) = lock_if_dead(file)? else { continue };
+    for file in files {
+        let found = if file.settled { Found::Live } else { look_at(file)? };
+        let ended = if let Found::Ended(end) = &found { Some(*end) } else { None };
+        known.push(KnownLog { log: file.log, ended });
+        let Found::Dead(handle) = found else { continue };
         // What is settled now must not vanish in a power cut later.
         handle.sync_data().map_err(|error| failed("a dead log cannot be synced", error))?;
         logs.push(read(file, &handle, identity, &mut settled)?);
@@ -37,7 +45,7 @@ pub(crate) fn claim(files: &[LogFile], identity: &dyn StoreIdentity) -> Result<D
     for dead in &mut logs {
         dead.open.retain(|intent| !settled.contains(&intent.receipt));
     }
-    Ok(Dead { logs, locks })
+    Ok(Claimed { known, dead: logs, locks })
 }
 
 /// The store that a log says it belongs to. Its certificate must agree.
@@ -55,19 +63,36 @@ pub(crate) fn owner(path: &Path) -> Result<Option<OpenLine>, AuditError> {
     Ok(Some(open))
 }
 
-fn lock_if_dead(file: &LogFile) -> Result<Option<File>, AuditError> {
-    let unreadable = |error| failed("a log cannot be read: check its permissions", error);
-    let handle = File::open(&file.path).map_err(unreadable)?;
-    if is_ended(&handle).map_err(unreadable)? || !lock(&handle)? {
-        return Ok(None);
-    }
-    // Its writer may have ended it between the look and the lock.
-    Ok((!is_ended(&handle).map_err(unreadable)?).then_some(handle))
+/// How a log is found.
+enum Found {
+    /// Its writer ended it.
+    Ended(EndedLog),
+    /// Somebody writes it, or settles it.
+    Live,
+    /// Nobody does, and it is locked now.
+    Dead(File),
 }
 
-fn is_ended(file: &File) -> std::io::Result<bool> {
+fn look_at(file: &LogFile) -> Result<Found, AuditError> {
+    let unreadable = |error| failed("a log cannot be read: check its permissions", error);
+    let handle = File::open(&file.path).map_err(unreadable)?;
+    if let Some(end) = end_of(&handle).map_err(unreadable)? {
+        return Ok(Found::Ended(end));
+    }
+    if !lock(&handle)? {
+        return Ok(Found::Live);
+    }
+    // Its writer may have ended it between the look and the lock.
+    Ok(end_of(&handle).map_err(unreadable)?.map_or(Found::Dead(handle), Found::Ended))
+}
+
+/// The end that its writer gave to a log.
+fn end_of(file: &File) -> std::io::Result<Option<EndedLog>> {
     let last = last_line(file)?;
-    Ok(last.is_some_and(|line| matches!(read_line(&line), Ok(Line::Close(_)))))
+    Ok(last.and_then(|line| match read_line(&line) {
+        Ok(Line::Close(line)) => Some(EndedLog { head: line.head(), registered: line.registered }),
+        _ => None,
+    }))
 }
 
 fn read(
@@ -108,6 +133,8 @@ fn read(
 pub struct DeadLogReader {
     log: LogId,
     tree: MerkleTree,
+    checkpoints: Vec<TreeHead>,
+    registered: u64,
     names: HashMap<NameToken, Vec<u8>>,
     intents: Vec<(OpenIntent, Option<NameToken>)>,
     outcomes: Vec<Receipt>,
@@ -120,6 +147,8 @@ impl DeadLogReader {
         Self {
             log,
             tree: MerkleTree::new(),
+            checkpoints: Vec::new(),
+            registered: 0,
             names: HashMap::new(),
             intents: Vec::new(),
             outcomes: Vec::new(),
@@ -137,6 +166,11 @@ impl DeadLogReader {
         match line {
             Line::Open(_) if receipt.index > 0 => {
                 return Err(fileless(receipt.index + 1, "a log begins once"));
+            }
+            Line::Open(_) => self.checkpoints.push(self.tree.head()),
+            Line::Checkpoint(line) => {
+                self.checkpoints.push(line.head());
+                self.registered = self.registered.max(line.registered);
             }
             // A log whose last line this is has ended, and is not read here.
             Line::Close(_) => {
@@ -177,7 +211,7 @@ impl DeadLogReader {
         identity: &dyn StoreIdentity,
         settled: &mut HashSet<Receipt>,
     ) -> Result<DeadLog, AuditError> {
-        let Self { log, tree, names, intents, outcomes } = self;
+        let Self { log, tree, checkpoints, registered, names, intents, outcomes } = self;
         settled.extend(outcomes);
         let open = intents
             .into_iter()
@@ -195,7 +229,8 @@ impl DeadLogReader {
                 Ok(intent)
             })
             .collect::<Result<_, AuditError>>()?;
-        Ok(DeadLog { log, size: tree.size(), root: tree.root(), open })
+        let (size, root) = (tree.size(), tree.root());
+        Ok(DeadLog { log, size, root, checkpoints, registered, open })
     }
 }
 
@@ -220,7 +255,7 @@ impl<'a> Lines<'a> {
     pub(crate) fn new(file: &'a File) -> std::io::Result<Self> {
         // Asked before anything is read: what a live writer lays out is no fault of a log that it
         // ends meanwhile.
-        let is_ended = is_ended(file)?;
+        let is_ended = end_of(file)?.is_some();
         let reader = BufReader::with_capacity(64 * 1024, file);
         Ok(Self { reader, line: Vec::new(), is_ended, at_end: false })
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, Per
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use strongroom_core::{AuditError, LogId, Receipt, StoreIdentity};
+use strongroom_core::{AuditError, DirectoryId, LogId, Receipt, StoreIdentity};
 
 use crate::medium::{Medium, failed};
 use crate::read::MAX_LINE_BYTES;
@@ -16,6 +16,8 @@ use crate::writer::LineWriter;
 const LOG: &str = "jsonl";
 const SETTLED: &str = "settled";
 const DRAFT: &str = "draft";
+/// The file that says which directory this is.
+const IDENTITY: &str = "directory.id";
 
 /// A log of the directory.
 #[derive(Debug, Clone)]
@@ -71,6 +73,52 @@ pub(crate) fn file_name(path: &Path) -> String {
 pub(crate) fn create_dir(dir: &Path) -> Result<(), AuditError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
         failed("its directory cannot be made: check the path and its permissions", error)
+    })
+}
+
+/// Which directory this is, drawn where it does not say so yet.
+pub(crate) fn identify(
+    dir: &Path,
+    identity: &dyn StoreIdentity,
+) -> Result<DirectoryId, AuditError> {
+    if let Some(id) = directory_id(dir)? {
+        return Ok(id);
+    }
+    let mut id = [0; DirectoryId::LENGTH];
+    identity.random(&mut id)?;
+    let id = DirectoryId::from_bytes(id);
+    let draft = dir.join(format!("{id}.{DRAFT}"));
+    let made = new_file(&draft)
+        .and_then(|mut file| {
+            writeln!(file, "{id}")?;
+            file.sync_data()
+        })
+        // Of several openers one is first, and a crash leaves all of it or nothing.
+        .and_then(|()| match std::fs::hard_link(&draft, dir.join(IDENTITY)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        })
+        .and_then(|()| File::open(dir)?.sync_all());
+    let _ = std::fs::remove_file(&draft);
+    made.map_err(|error| failed("its identity cannot be written: check the directory", error))?;
+    let is_gone = || AuditError::unavailable("its identity is gone: open the store again");
+    directory_id(dir)?.ok_or_else(is_gone)
+}
+
+/// Which directory it says that it is; `None` where it says nothing.
+pub(crate) fn directory_id(dir: &Path) -> Result<Option<DirectoryId>, AuditError> {
+    let text = match std::fs::read(dir.join(IDENTITY)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(failed("its identity cannot be read: check its permissions", error));
+        }
+    };
+    let id = std::str::from_utf8(&text).ok().and_then(|text| text.strip_suffix('\n')?.parse().ok());
+    id.map(Some).ok_or_else(|| AuditError::Malformed {
+        file: IDENTITY.into(),
+        line: 1,
+        detail: "it is not the id of a directory".into(),
     })
 }
 
@@ -226,7 +274,7 @@ pub(crate) fn files(dir: &Path) -> Result<Vec<(String, u64)>, AuditError> {
     let mut files = Vec::new();
     for path in entries(dir)? {
         let is_ours = path.extension().is_some_and(|text| text == LOG || text == SETTLED);
-        if is_ours && log_of(&path).is_some() {
+        if (is_ours && log_of(&path).is_some()) || path.file_name().is_some_and(|n| n == IDENTITY) {
             let length = File::open(&path)
                 .and_then(|file| length_of_lines(&file))
                 .map_err(|error| failed("a file cannot be read: check its permissions", error))?;

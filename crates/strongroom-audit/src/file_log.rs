@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use strongroom_core::{
     Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, LogCut, LogId, Receipt,
-    StoreId, StoreIdentity, async_trait,
+    StoreId, StoreIdentity, TreeHead, async_trait,
 };
 
+use crate::dead::Claimed;
 use crate::medium::{Medium, failed};
 use crate::reader::DirReader;
 use crate::sync::{Reached, Syncer, broken};
@@ -123,10 +124,11 @@ impl FileLog {
             return Err(AuditError::OtherStore { expected: identity.store(), found });
         }
         dir::clear_drafts(&self.dir)?;
-        let dead = dead::claim(&dir::logs(&self.dir)?, &**identity)?;
+        let directory = Some(dir::identify(&self.dir, &**identity)?);
+        let Claimed { known, dead, locks } = dead::claim(&dir::logs(&self.dir)?, &**identity)?;
         let (medium, tail, writer) = dir::create_log(&self.dir, identity)?;
-        let attached = Attached { log: writer.log(), dead: dead.logs };
-        let open = OpenLog::new(writer, medium, tail, self.inline, dead.locks);
+        let attached = Attached { log: writer.log(), directory, logs: known, dead };
+        let open = OpenLog::new(writer, medium, tail, self.inline, locks);
         *self.lock()? = Some(open);
         Ok(attached)
     }
@@ -216,16 +218,33 @@ impl AuditSink for FileLog {
         wait.await
     }
 
-    async fn close(&self) -> Result<(), AuditError> {
-        let Some(mut open) = self.lock()?.take() else { return Ok(()) };
+    fn checkpoint(&self) -> Result<Option<TreeHead>, AuditError> {
+        self.lock()?.as_mut().ok_or(AuditError::Closed)?.checkpoint().map(Some)
+    }
+
+    fn signed(&self) -> Option<TreeHead> {
+        self.lock().ok()?.as_ref().map(|open| open.writer.signed())
+    }
+
+    fn registered(&self, size: u64) {
+        if let Ok(mut current) = self.lock()
+            && let Some(open) = current.as_mut()
+        {
+            open.writer.registered(size);
+        }
+    }
+
+    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
+        let Some(mut open) = self.lock()?.take() else { return Ok(None) };
         // Dropped at the end whatever happens: then the file is let go of, and the thread ends.
         //
         // A last line says that all before it is there, so all before it goes to the medium first.
         open.check()?;
         open.flush()?;
         open.syncer.reach(open.writer.size()).await?;
-        open.end()?;
-        open.syncer.reach(open.writer.size()).await
+        let head = open.end()?;
+        open.syncer.reach(open.writer.size()).await?;
+        Ok(Some(head))
     }
 
     fn cut(&self) -> Result<LogCut, AuditError> {
@@ -318,16 +337,26 @@ impl OpenLog {
         self.syncer.reach(records)
     }
 
+    /// Signs all lines so far, with the kernel.
+    fn checkpoint(&mut self) -> Result<TreeHead, AuditError> {
+        let head = self.writer.checkpoint();
+        if let Err(error) = self.flush() {
+            self.writer.rollback();
+            return Err(error);
+        }
+        Ok(head)
+    }
+
     /// Writes the last line. All before it must be on the medium.
-    fn end(&mut self) -> Result<(), AuditError> {
-        self.writer.end();
+    fn end(&mut self) -> Result<TreeHead, AuditError> {
+        let head = self.writer.end();
         if let Err(error) = self.tail.end(self.writer.pending(), &self.syncer) {
             // Nobody may write it later, behind what could not be cut off.
             self.writer.rollback();
             return Err(error);
         }
         self.has_written();
-        Ok(())
+        Ok(head)
     }
 
     /// Gives all pending lines to the kernel by one write, or none of them.

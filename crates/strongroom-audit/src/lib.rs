@@ -27,6 +27,7 @@ mod medium;
 mod names;
 mod read;
 mod reader;
+mod registry;
 mod report;
 mod sync;
 mod tail;
@@ -43,6 +44,7 @@ pub use line::{
     Line, NameClass, NameLine, NameToken, OpenLine, OutcomeLine, TargetLine,
 };
 pub use read::{MAX_LINE_BYTES, read_line};
+pub use registry::{LogStage, RegistryError, RegistryRecord};
 pub use report::{Counts, Finding, Report, Verdict};
 pub use tree::MerkleTree;
 pub use verify::{Verifier, verify_dir, verify_logs};

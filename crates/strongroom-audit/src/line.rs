@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use strongroom_core::{
     ActionName, Digest, Effect, LogId, Outcome, RecordKind, Stage, StoreId, Strength, Timestamp,
-    VersionSelector, WriteId,
+    TreeHead, VersionSelector, WriteId,
 };
 
 use crate::hex;
@@ -265,6 +265,8 @@ pub struct CheckpointLine {
     pub size: u64,
     /// The root over them.
     pub root: Digest,
+    /// The size that the storage's registry record of this log is known to have.
+    pub registered: u64,
     /// The log key's signature over the checkpoint's text: see [`signed_note`](crate::signed_note).
     pub signature: [u8; 64],
 }
@@ -278,8 +280,26 @@ pub struct CloseLine {
     pub size: u64,
     /// The root over them.
     pub root: Digest,
-    /// The log key's signature over origin, time, size and root.
+    /// The size that the storage's registry record of this log is known to have.
+    pub registered: u64,
+    /// The log key's signature over origin and all of these.
     pub signature: [u8; 64],
+}
+
+impl CheckpointLine {
+    /// What is signed.
+    #[must_use]
+    pub const fn head(&self) -> TreeHead {
+        TreeHead { size: self.size, root: self.root }
+    }
+}
+
+impl CloseLine {
+    /// What is signed.
+    #[must_use]
+    pub const fn head(&self) -> TreeHead {
+        TreeHead { size: self.size, root: self.root }
+    }
 }
 
 impl Line<'_> {
@@ -310,6 +330,7 @@ impl Line<'_> {
                 json.number("at", line.at.as_millis());
                 json.number("size", line.size);
                 json.hex("root", line.root.as_bytes());
+                json.number("registered", line.registered);
                 json.hex("signature", &line.signature);
             }
             Self::Close(line) => {
@@ -317,6 +338,7 @@ impl Line<'_> {
                 json.number("at", line.at.as_millis());
                 json.number("size", line.size);
                 json.hex("root", line.root.as_bytes());
+                json.number("registered", line.registered);
                 json.hex("signature", &line.signature);
             }
         }

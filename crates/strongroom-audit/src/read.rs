@@ -104,6 +104,7 @@ struct Raw<'a> {
     outcome: Option<&'a str>,
     size: Option<&'a str>,
     root: Option<&'a str>,
+    registered: Option<&'a str>,
     signature: Option<&'a str>,
 }
 
@@ -134,12 +135,14 @@ impl Raw<'_> {
                 at: time(self.at?)?,
                 size: parse(self.size?)?,
                 root: parse(self.root?)?,
+                registered: parse(self.registered?)?,
                 signature: hex::decode_array(self.signature?)?,
             }),
             "close" => Line::Close(CloseLine {
                 at: time(self.at?)?,
                 size: parse(self.size?)?,
                 root: parse(self.root?)?,
+                registered: parse(self.registered?)?,
                 signature: hex::decode_array(self.signature?)?,
             }),
             _ => return None,

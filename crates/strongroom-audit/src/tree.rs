@@ -1,7 +1,7 @@
 //! The Merkle tree of RFC 6962 over the lines of a log, kept as the roots of its perfect subtrees.
 
 use sha2::{Digest as _, Sha256};
-use strongroom_core::Digest;
+use strongroom_core::{Digest, TreeHead};
 
 /// A tree that grows by one leaf at a time in bounded memory: at most 64 digests.
 ///
@@ -55,6 +55,12 @@ impl MerkleTree {
             Some(last) => subtrees.fold(*last, |right, left| node_hash(left, &right)),
         };
         Digest::from_bytes(root)
+    }
+
+    /// Size and root.
+    #[must_use]
+    pub fn head(&self) -> TreeHead {
+        TreeHead { size: self.size, root: self.root() }
     }
 
     /// Becomes a copy of another tree without giving up the memory in hand.

@@ -5,22 +5,26 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use strongroom_core::{
-    AuditError, Digest, Effect, Key, LogId, Outcome, Receipt, RecordKind, StoreId, Timestamp,
+    AuditError, Digest, DirectoryId, Effect, Key, LogId, Outcome, Receipt, RecordKind, StoreId,
+    Timestamp, TreeHead,
 };
 
 use crate::certificate::{certificate_message, close_message, origin, store_id, verifies};
 use crate::checkpoint::{Signed, checkpoint_text};
 use crate::dead::Lines;
-use crate::dir::logs;
+use crate::dir::{directory_id, logs};
 use crate::line::{CheckpointLine, CloseLine, IntentLine, Line, OpenLine};
 use crate::medium::failed;
 use crate::read::read_line;
+use crate::registry::KEY_CLASS;
 use crate::report::{Counts, Finding, Report, Verdict};
 use crate::tree::MerkleTree;
 
 mod history;
+mod registered;
 
 use history::{Histories, Intent};
+use registered::Registry;
 
 /// Verifies the logs of a store, and what is stored by them. It does no I/O and knows no key.
 ///
@@ -47,6 +51,8 @@ pub struct Verifier {
     outcomes: HashMap<Receipt, Told>,
     closed: Vec<Closed>,
     stored: HashMap<Key, Stored>,
+    registry: Registry,
+    directory: Option<DirectoryId>,
     late: bool,
     findings: Vec<Finding>,
     counts: Counts,
@@ -59,6 +65,10 @@ struct LogState {
     kinds: Vec<u8>,
     /// How far its writer has signed it.
     signed: Signed,
+    /// The heads that its writer has signed.
+    checkpoints: Vec<TreeHead>,
+    /// The size that it says the storage had registered, before the storage was read.
+    registered: u64,
     /// Its lines before those that tell the names of the next record.
     records_end: u64,
     /// Its writer ended it, and the signature holds.
@@ -95,6 +105,17 @@ struct Stored {
     log: Option<LogId>,
 }
 
+impl LogState {
+    /// The root over its first lines, where they are all or its writer has signed them.
+    fn root_at(&self, size: u64) -> Option<Digest> {
+        if size == self.tree.size() {
+            return Some(self.tree.root());
+        }
+        let at = self.checkpoints.binary_search_by_key(&size, |head| head.size).ok()?;
+        self.checkpoints.get(at).map(|head| head.root)
+    }
+}
+
 impl Verifier {
     /// Begins. With an expected store, logs of any other one are found.
     #[must_use]
@@ -106,10 +127,18 @@ impl Verifier {
             outcomes: HashMap::new(),
             closed: Vec::new(),
             stored: HashMap::new(),
+            registry: Registry::default(),
+            directory: None,
             late: false,
             findings: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// Says which directory keeps the logs that are fed: then a log that the storage says is kept
+    /// there is missed where it is absent.
+    pub fn kept_in(&mut self, directory: DirectoryId) {
+        self.directory = Some(directory);
     }
 
     /// Takes the next line of a log, without its line end. Lines of different logs may alternate.
@@ -133,10 +162,23 @@ impl Verifier {
         if !matches!(read, Ok(Line::Name(_))) {
             state.records_end = state.tree.size();
         }
-        if let Ok(Line::Open(OpenLine { at, .. }) | Line::Checkpoint(CheckpointLine { at, .. })) =
-            read
-        {
-            state.signed = Signed { size: state.tree.size(), at };
+        match &read {
+            Ok(Line::Open(line)) => {
+                state.checkpoints.push(state.tree.head());
+                state.signed = Signed { size: state.tree.size(), at: line.at };
+            }
+            Ok(Line::Checkpoint(line)) => {
+                state.checkpoints.push(line.head());
+                state.signed = Signed { size: state.tree.size(), at: line.at };
+                state.registered =
+                    state.registered.max(if self.late { 0 } else { line.registered });
+            }
+            Ok(Line::Close(line)) => {
+                state.checkpoints.push(line.head());
+                state.registered =
+                    state.registered.max(if self.late { 0 } else { line.registered });
+            }
+            _ => {}
         }
         if let Some(problem) = problem {
             state.is_bad = true;
@@ -184,7 +226,16 @@ impl Verifier {
     pub fn behind(&self) -> Vec<(LogId, u64)> {
         let closed = self.closed.iter().map(|closed| (closed.log, closed.size));
         let told = self.outcomes.keys().map(|intent| (intent.log, intent.index.saturating_add(1)));
-        closed.chain(told).filter(|(log, lines)| self.lines_of(*log) < *lines).collect()
+        let registered = self.store().into_iter().flat_map(|store| self.registry.sizes(store));
+        let registered = registered.filter(|(log, _)| self.logs.contains_key(log));
+        let all = closed.chain(told).chain(registered);
+        all.filter(|(log, lines)| self.lines_of(*log) < *lines).collect()
+    }
+
+    /// The store that all is about.
+    fn store(&self) -> Option<StoreId> {
+        let told = || self.logs.values().find_map(|state| state.open.as_ref());
+        self.expected.or_else(|| told().map(|open| open.store))
     }
 
     /// How many lines of a log were fed.
@@ -200,8 +251,8 @@ impl Verifier {
         self.late = true;
     }
 
-    /// Takes a stored record. Keys that hold no head, namespace record or keyring are left out,
-    /// since intents name no other.
+    /// Takes a stored record. Of heads, namespace records and the keyring intents tell, and of
+    /// registry records the logs themselves; others are left out.
     pub fn stored(&mut self, key: &Key, record: &[u8]) {
         self.stored_by(key, record, None);
     }
@@ -209,8 +260,10 @@ impl Verifier {
     /// The same, with the log that the record names as its writer's, where there are keys to read
     /// it: then only that log can excuse a record that no intent names.
     pub fn stored_by(&mut self, key: &Key, record: &[u8], log: Option<LogId>) {
-        if !matches!(key.as_bytes().first(), Some(1..=3)) {
-            return;
+        match key.as_bytes().first() {
+            Some(1..=3) => {}
+            Some(&KEY_CLASS) => return self.registry.push(key, record),
+            _ => return,
         }
         self.counts.stored += 1;
         let digest = Digest::from_bytes(Sha256::digest(record).into());
@@ -223,6 +276,7 @@ impl Verifier {
         self.counts.logs = self.logs.len() as u64;
         self.join_closed();
         self.join_outcomes();
+        self.join_registry();
         self.report_gaps();
         self.histories.resolve(&self.outcomes_by_receipt());
         self.judge_histories();
@@ -404,6 +458,23 @@ impl Verifier {
         }
     }
 
+    /// What the storage says a log was, against what it is, and the other way round.
+    fn join_registry(&mut self) {
+        let Some(store) = self.store() else { return };
+        if !self.late && self.stored.is_empty() {
+            return;
+        }
+        let findings = self.registry.judge(store, self.directory, &self.logs);
+        for finding in findings {
+            if finding.verdict.accuses()
+                && let Some(state) = finding.log.and_then(|log| self.logs.get_mut(&log))
+            {
+                state.is_bad = true;
+            }
+            self.findings.push(finding);
+        }
+    }
+
     /// Logs that nobody ended or settled.
     fn report_gaps(&mut self) {
         for (log, state) in &self.logs {
@@ -497,7 +568,7 @@ fn record_time(line: &Line<'_>) -> Option<Timestamp> {
 fn signs(state: &LogState, checkpoint: &CheckpointLine) -> bool {
     let Some(open) = &state.open else { return false };
     let origin = origin(open.store, open.log);
-    let text = checkpoint_text(&origin, checkpoint.size, checkpoint.root);
+    let text = checkpoint_text(&origin, checkpoint.head());
     checkpoint.size == state.tree.size()
         && checkpoint.root == state.tree.root()
         && verifies(&open.log_key, text.as_bytes(), &checkpoint.signature)
@@ -505,7 +576,8 @@ fn signs(state: &LogState, checkpoint: &CheckpointLine) -> bool {
 
 fn ends(state: &LogState, close: &CloseLine) -> bool {
     let Some(open) = &state.open else { return false };
-    let message = close_message(&origin(open.store, open.log), close.at, close.size, close.root);
+    let origin = origin(open.store, open.log);
+    let message = close_message(&origin, close.at, close.head(), close.registered);
     close.size == state.tree.size()
         && close.root == state.tree.root()
         && verifies(&open.log_key, &message, &close.signature)
@@ -539,6 +611,14 @@ pub fn verify_logs(dir: impl AsRef<Path>, expected: Option<StoreId>) -> Result<R
 
 fn read_dir(dir: &Path, expected: Option<StoreId>) -> Result<Verifier, AuditError> {
     let mut verifier = Verifier::new(expected);
+    match directory_id(dir) {
+        Ok(Some(directory)) => verifier.kept_in(directory),
+        Ok(None) => {}
+        Err(AuditError::Malformed { file, detail, .. }) => verifier
+            .findings
+            .push(Finding::new(Verdict::LogAltered, format!("the file {file}: {detail}"))),
+        Err(error) => return Err(error),
+    }
     for file in logs(dir)? {
         let unreadable = |error| failed("a log cannot be read: check its permissions", error);
         let handle = std::fs::File::open(&file.path).map_err(unreadable)?;

@@ -8,6 +8,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use strongroom_core::{
     AuditError, AuditRecord, Claim, ClosedRecord, DecisionRecord, Digest, EntropyError,
     IntentRecord, LogId, OutcomeRecord, Principal, Receipt, StoreIdentity, Target, Timestamp,
+    TreeHead,
 };
 use zeroize::Zeroizing;
 
@@ -44,6 +45,9 @@ pub struct LineWriter {
     buffer: Vec<u8>,
     names: Names,
     signed: Signed,
+    /// What was signed last.
+    newest: TreeHead,
+    registered: u64,
     before: Before,
     roles: Vec<NameToken>,
     claims: Vec<NameToken>,
@@ -56,6 +60,7 @@ struct Before {
     tree: MerkleTree,
     buffer: usize,
     signed: Signed,
+    newest: Option<TreeHead>,
 }
 
 impl Debug for LineWriter {
@@ -98,6 +103,8 @@ impl LineWriter {
             buffer: Vec::new(),
             names: Names::new(),
             signed: Signed::default(),
+            newest: MerkleTree::new().head(),
+            registered: 0,
             before: Before::default(),
             roles: Vec::new(),
             claims: Vec::new(),
@@ -107,6 +114,7 @@ impl LineWriter {
         let at = open.at;
         writer.push(&Line::Open(open));
         writer.signed = Signed { size: writer.size(), at };
+        writer.newest = writer.tree.head();
         Ok(writer)
     }
 
@@ -150,7 +158,7 @@ impl LineWriter {
         let mut receipts = Vec::with_capacity(records.len());
         for record in records {
             if self.signed.is_old(self.size(), record.at()) {
-                self.checkpoint(record.at());
+                self.sign(record.at());
             }
             match self.record(record) {
                 Ok(index) => receipts.push(Receipt { log: self.log, index }),
@@ -169,24 +177,49 @@ impl LineWriter {
         self.tree.copy_from(&self.before.tree);
         self.names.rollback();
         self.signed = self.before.signed;
+        self.newest = self.before.newest.unwrap_or(self.newest);
     }
 
-    /// Signs the lines so far.
-    fn checkpoint(&mut self, at: Timestamp) {
-        let (size, root) = (self.tree.size(), self.tree.root());
-        let text = checkpoint_text(&self.origin, size, root);
-        let signature = self.signer.sign(text.as_bytes()).to_bytes();
-        self.push(&Line::Checkpoint(CheckpointLine { at, size, root, signature }));
-        self.signed = Signed { size: self.tree.size(), at };
-    }
-
-    /// Appends the last line: size and root before it, signed by the log's own key.
-    pub fn end(&mut self) {
+    /// Signs all lines so far, by a line of its own, unless the last line is one that does.
+    pub fn checkpoint(&mut self) -> TreeHead {
         self.mark();
-        let (size, root) = (self.tree.size(), self.tree.root());
-        let at = self.identity.now();
-        let signature = self.signer.sign(&close_message(&self.origin, at, size, root)).to_bytes();
-        self.push(&Line::Close(CloseLine { at, size, root, signature }));
+        if self.tree.size() > self.signed.size {
+            self.sign(self.identity.now());
+        }
+        self.newest
+    }
+
+    /// What was signed last: the first line by its certificate, or the lines before a checkpoint.
+    #[must_use]
+    pub const fn signed(&self) -> TreeHead {
+        self.newest
+    }
+
+    /// The storage has a registry record of this log with that size, for good.
+    pub fn registered(&mut self, size: u64) {
+        self.registered = self.registered.max(size);
+    }
+
+    fn sign(&mut self, at: Timestamp) {
+        let head = self.tree.head();
+        let text = checkpoint_text(&self.origin, head);
+        let signature = self.signer.sign(text.as_bytes()).to_bytes();
+        let TreeHead { size, root } = head;
+        let registered = self.registered;
+        self.push(&Line::Checkpoint(CheckpointLine { at, size, root, registered, signature }));
+        self.signed = Signed { size: self.tree.size(), at };
+        self.newest = head;
+    }
+
+    /// Appends the last line: the head of the tree before it, signed by the log's own key.
+    pub fn end(&mut self) -> TreeHead {
+        self.mark();
+        let (head, at, registered) = (self.tree.head(), self.identity.now(), self.registered);
+        let message = close_message(&self.origin, at, head, registered);
+        let signature = self.signer.sign(&message).to_bytes();
+        let TreeHead { size, root } = head;
+        self.push(&Line::Close(CloseLine { at, size, root, registered, signature }));
+        head
     }
 
     fn mark(&mut self) {
@@ -194,6 +227,7 @@ impl LineWriter {
         self.before.tree.copy_from(&self.tree);
         self.names.mark();
         self.before.signed = self.signed;
+        self.before.newest = Some(self.newest);
     }
 
     fn push(&mut self, line: &Line<'_>) -> u64 {

@@ -84,7 +84,14 @@ impl Store {
                 writer.end();
             } else {
                 let (log, size, root) = (writer.log(), writer.size(), writer.root());
-                dead = Some(DeadLog { log, size, root, open: Vec::new() });
+                dead = Some(DeadLog {
+                    log,
+                    size,
+                    root,
+                    checkpoints: Vec::new(),
+                    registered: 0,
+                    open: Vec::new(),
+                });
             }
             let lines = writer.pending().split(|byte| *byte == b'\n');
             let lines = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();

@@ -62,7 +62,7 @@ impl World {
         let lines = pen.writer.pending().split(|byte| *byte == b'\n');
         let lines = lines.filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
         self.logs.push((log, lines));
-        DeadLog { log, size, root, open: Vec::new() }
+        DeadLog { log, size, root, checkpoints: Vec::new(), registered: 0, open: Vec::new() }
     }
 
     fn ends(&mut self, mut pen: Pen) -> LogId {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::action::ActionName;
-use crate::id::{Digest, LogId, StoreId, WriteId};
+use crate::id::{Digest, DirectoryId, LogId, StoreId, WriteId};
 use crate::path::Target;
 use crate::policy::{Effect, Explanation};
 use crate::principal::{Principal, RequestContext};
@@ -42,6 +42,15 @@ impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.log, self.index)
     }
+}
+
+/// The head of a log's Merkle tree (RFC 6962): so many records, with this root over them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct TreeHead {
+    /// How many records.
+    pub size: u64,
+    /// The root over them.
+    pub root: Digest,
 }
 
 /// One record. None has a field that could hold a value.
@@ -212,8 +221,30 @@ pub struct DeadLog {
     pub size: u64,
     /// The root of its Merkle tree.
     pub root: Digest,
+    /// What its writer signed of it on the way: the first record, and each checkpoint.
+    pub checkpoints: Vec<TreeHead>,
+    /// The greatest size that it says its storage has [registered](AuditSink::registered).
+    pub registered: u64,
     /// What it left open.
     pub open: Vec<OpenIntent>,
+}
+
+/// A log that its writer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedLog {
+    /// All its records but the last, which says that it is the last.
+    pub head: TreeHead,
+    /// The size that its last record says its storage has [registered](AuditSink::registered).
+    pub registered: u64,
+}
+
+/// A log beside the own one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownLog {
+    /// Which.
+    pub log: LogId,
+    /// Its end, where its writer ended it.
+    pub ended: Option<EndedLog>,
 }
 
 /// A sink that is ready for the records of a store.
@@ -221,6 +252,11 @@ pub struct DeadLog {
 pub struct Attached {
     /// The id of the log that this open writes.
     pub log: LogId,
+    /// Where it is kept. `None`: the sink does not tell whether all logs that were ever kept there
+    /// still are.
+    pub directory: Option<DirectoryId>,
+    /// All logs that are kept there beside the own one, dead ones too.
+    pub logs: Vec<KnownLog>,
     /// The logs that were left open. The engine settles them and records that they are closed.
     pub dead: Vec<DeadLog>,
 }
@@ -300,14 +336,6 @@ pub enum AuditError {
         /// What is wrong with it.
         detail: Box<str>,
     },
-    /// The log is shorter than what another log says of it, or differs.
-    #[error("the audit log {log} was cut or replaced: it had {size} records with another root")]
-    RolledBack {
-        /// Which log.
-        log: LogId,
-        /// The size that it had.
-        size: u64,
-    },
     /// Not attached, or closed already.
     #[error("the audit log is closed: open the store again")]
     Closed,
@@ -377,11 +405,31 @@ pub trait AuditSink: Debug + Send + Sync + 'static {
     /// Where they cannot be; whether they are is then not known.
     async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError>;
 
-    /// Writes the last record and lets go of the files. Idempotent.
+    /// Signs all records so far, where that was not done yet. The signature is a record of its own.
+    /// `None`: this sink signs nothing.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn checkpoint(&self) -> Result<Option<TreeHead>, AuditError> {
+        Ok(None)
+    }
+
+    /// What of the log was signed last, by [`checkpoint`](Self::checkpoint) or on the way; with its
+    /// first record the log begins signed. `None`: nothing, or the log is closed.
+    fn signed(&self) -> Option<TreeHead> {
+        None
+    }
+
+    /// Hears that the storage holds a registry record of the log with this size, for good. The next
+    /// checkpoint and the last record say so: a storage that shows less later was rolled back.
+    fn registered(&self, _size: u64) {}
+
+    /// Writes the last record and lets go of the files. Idempotent: the first call tells how the
+    /// log ended, if this sink signs.
     ///
     /// # Errors
     /// Where it cannot be written; the next opener then settles the log.
-    async fn close(&self) -> Result<(), AuditError>;
+    async fn close(&self) -> Result<Option<TreeHead>, AuditError>;
 
     /// Flushes, and says how far each file reaches now. Called while commits are held off.
     ///
@@ -438,7 +486,16 @@ impl<T: AuditSink + ?Sized> AuditSink for Arc<T> {
     async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError> {
         (**self).sync(up_to).await
     }
-    async fn close(&self) -> Result<(), AuditError> {
+    fn checkpoint(&self) -> Result<Option<TreeHead>, AuditError> {
+        (**self).checkpoint()
+    }
+    fn signed(&self) -> Option<TreeHead> {
+        (**self).signed()
+    }
+    fn registered(&self, size: u64) {
+        (**self).registered(size);
+    }
+    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
         (**self).close().await
     }
     fn cut(&self) -> Result<LogCut, AuditError> {

@@ -103,6 +103,10 @@ id_type! {
     LogId, 8
 }
 id_type! {
+    /// Which directory, or other place, keeps audit logs: random, drawn once for each.
+    DirectoryId, 8
+}
+id_type! {
     /// Which seal of a keyring: random.
     SealId, 8
 }

@@ -42,10 +42,10 @@ pub use action::{
 pub use async_trait::async_trait;
 pub use audit::{
     Attached, AuditError, AuditReader, AuditRecord, AuditSink, ClosedRecord, DeadLog,
-    DecisionRecord, Durability, IntentRecord, Loaded, LoadedHead, LogCut, OpenIntent, Outcome,
-    OutcomeRecord, Receipt, RecordKind, StoreIdentity,
+    DecisionRecord, Durability, EndedLog, IntentRecord, KnownLog, Loaded, LoadedHead, LogCut,
+    OpenIntent, Outcome, OutcomeRecord, Receipt, RecordKind, StoreIdentity, TreeHead,
 };
-pub use id::{Digest, IdError, LogId, SealId, StoreId, WriteId};
+pub use id::{Digest, DirectoryId, IdError, LogId, SealId, StoreId, WriteId};
 pub use kind::{KindError, KindName, SecretKind};
 pub use kinds::{
     ApiKey, ApiKeyIdentifiers, Certificate, CertificateIdentifiers, Credential,

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use strongroom_audit::Report;
 use strongroom_core::{
-    Action, CreateNamespace, Delete, Destroy, Disable, Enable, Expected, HoldMetadata, List,
+    Action, CreateNamespace, Delete, Destroy, Disable, Enable, Expected, HoldMetadata, List, LogId,
     MetadataUpdate, Names, Namespace, Prefix, Principal, Promote, Read, ReadMetadata, Receipt,
-    RequestContext, Seal, SecretKind, SecretMetadata, SecretPath, SecretRef, StoreId, Undelete,
-    Version, Write,
+    RequestContext, Seal, SecretKind, SecretMetadata, SecretPath, SecretRef, StoreId, TreeHead,
+    Undelete, Version, Write,
 };
 
 use crate::error::{Error, Indeterminate, WriteOutcome};
@@ -79,6 +79,12 @@ impl Strongroom {
         self.0.id()
     }
 
+    /// The audit log that this open of the store writes.
+    #[must_use]
+    pub fn log(&self) -> LogId {
+        self.0.log()
+    }
+
     /// See [`Strongroom::warnings`](crate::Strongroom::warnings).
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -91,6 +97,14 @@ impl Strongroom {
     /// As there.
     pub fn invalidate(&self, path: impl Names<SecretPath>) -> Result<(), Error> {
         self.0.invalidate(path)
+    }
+
+    /// See [`Strongroom::checkpoint`](crate::Strongroom::checkpoint).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn checkpoint(&self) -> Result<TreeHead, Error> {
+        block_on(self.0.checkpoint())
     }
 
     /// See [`Strongroom::seal`](crate::Strongroom::seal).

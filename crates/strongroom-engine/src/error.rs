@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use strongroom_audit::RegistryError;
 use strongroom_core::{
-    ActionName, AuditError, EntropyError, Explanation, KindError, MetadataError, NotDoneKind,
-    PathError, Receipt, SealError, StorageError, StoreId, Version,
+    ActionName, AuditError, EntropyError, Explanation, KindError, LogId, MetadataError,
+    NotDoneKind, PathError, Receipt, SealError, StorageError, StoreId, Version,
 };
 use strongroom_crypto::{KeyringError, RecordError};
 use thiserror::Error as ThisError;
@@ -360,6 +361,33 @@ pub enum Tampered {
     /// The keyring is not in order.
     #[error("the keyring does not open")]
     Keyring(#[source] KeyringError),
+    /// A log is shorter than the storage says it was, is another one, or is gone.
+    #[error(
+        "the audit log {log} was cut, replaced or taken away: the storage registered {size} records \
+         of it; keep a copy of both, restore the log, and run `verify`"
+    )]
+    AuditLogRolledBack {
+        /// Which.
+        log: LogId,
+        /// So many records it had at least.
+        size: u64,
+    },
+    /// The storage says less of a log than it once did.
+    #[error(
+        "the storage was set back: of the audit log {log} it had registered {registered} records, \
+         and shows {stored}; keep a copy of both, restore the storage, and run `verify`"
+    )]
+    StorageRolledBack {
+        /// The log that tells.
+        log: LogId,
+        /// So many records of it the storage had registered.
+        registered: u64,
+        /// So many it shows.
+        stored: u64,
+    },
+    /// What the storage keeps of a log is not in order.
+    #[error("what the storage says of a log is not in order")]
+    Registry(#[source] RegistryError),
     /// A head names a newer keyring or namespace record than there is.
     #[error("keys were rolled back: the storage shows an older state than it once had")]
     KeyringRolledBack,

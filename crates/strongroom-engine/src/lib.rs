@@ -33,7 +33,7 @@ mod session;
 mod system;
 mod vault;
 
-pub use strongroom_audit::{Counts, Finding, Report, Verdict};
+pub use strongroom_audit::{Counts, Finding, RegistryError, Report, Verdict};
 pub use strongroom_core as core;
 
 pub use builder::{

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use strongroom_core::{
     AuditSink, Clock, Durability, LogId, Names, PolicyEngine, Principal, Seal, SecretPath, StoreId,
+    TreeHead,
 };
 
 use crate::builder::NeedsStorage;
@@ -130,6 +131,18 @@ impl Strongroom {
         Ok(())
     }
 
+    /// Signs the audit log as it is now, and registers that in the storage: from here on a log that
+    /// has less, or something else, is found as the store is opened.
+    ///
+    /// Writes do so by themselves every 1,024 records or every minute, and so do opening and
+    /// [`close`](Self::close). A host that reads much and writes little calls this from time to time.
+    ///
+    /// # Errors
+    /// Where the log or the storage cannot be written; nothing is lost then.
+    pub async fn checkpoint(&self) -> Result<TreeHead, Error> {
+        self.0.vault.checkpoint().await
+    }
+
     /// Wipes all keys now. Clones, sessions and permits of this store answer [`Error::Sealed`]
     /// from here on. What was open in the log is settled by the next `unseal` or `open`.
     #[must_use]
@@ -160,7 +173,13 @@ impl Strongroom {
         self.0.vault.erase_garbage().await;
         let closed = match self.0.vault.settle_all().await {
             Ok(()) if !self.is_open() => Err(Error::Sealed),
-            Ok(()) => self.0.sink.close().await.map_err(Error::from),
+            Ok(()) => match self.0.sink.close().await {
+                Ok(head) => {
+                    self.0.vault.register_end(head).await;
+                    Ok(())
+                }
+                Err(error) => Err(error.into()),
+            },
             // A log that does not end says to the next opener that there is something to settle.
             Err(error) => Err(error),
         };

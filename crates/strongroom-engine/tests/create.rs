@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures_executor::block_on;
 use strongroom_engine::core::{
     Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, LogCut, Principal,
-    Receipt, StoreId, StoreIdentity, async_trait,
+    Receipt, StoreId, StoreIdentity, TreeHead, async_trait,
 };
 use strongroom_engine::{Builder, Error, Strongroom};
 use strongroom_policy::Policy;
@@ -69,7 +69,7 @@ impl AuditSink for Slow {
         self.sink.sync(up_to).await
     }
 
-    async fn close(&self) -> Result<(), AuditError> {
+    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
         self.sink.close().await
     }
 

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use strongroom_core::{
     Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, LogCut, Opaque,
-    Principal, Receipt, StoreId, StoreIdentity, async_trait,
+    Principal, Receipt, StoreId, StoreIdentity, TreeHead, async_trait,
 };
 use strongroom_engine::{Builder, Session, Strongroom};
 use strongroom_policy::Policy;
@@ -50,7 +50,7 @@ impl AuditSink for Hooked {
     async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError> {
         self.inner.sync(up_to).await
     }
-    async fn close(&self) -> Result<(), AuditError> {
+    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
         self.inner.close().await
     }
     fn cut(&self) -> Result<LogCut, AuditError> {

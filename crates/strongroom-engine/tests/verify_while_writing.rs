@@ -1,6 +1,7 @@
 //! `verify` while others write: it accuses nobody.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_executor::block_on;
@@ -51,24 +52,24 @@ fn accusations(session: &Session) -> Vec<String> {
     report.accusations().map(ToString::to_string).collect()
 }
 
-/// Verifies over and over until all writers are done, and once more. How often it was.
-fn verify_meanwhile(writers: Vec<Session>, verifier: &Session) -> usize {
-    let (running, verified) = (AtomicUsize::new(writers.len()), AtomicUsize::new(0));
+/// Verifies over and over from when all writers begin until they are done, and once more.
+fn verify_meanwhile(writers: Vec<Session>, verifier: &Session) {
+    let (running, begin) = (AtomicUsize::new(writers.len()), Barrier::new(writers.len() + 1));
     std::thread::scope(|scope| {
         for (who, session) in writers.into_iter().enumerate() {
-            let running = &running;
+            let (running, begin) = (&running, &begin);
             scope.spawn(move || {
+                begin.wait();
                 block_on(write(&session, who));
                 running.fetch_sub(1, Ordering::SeqCst);
             });
         }
+        begin.wait();
         while running.load(Ordering::SeqCst) > 0 {
             assert_eq!(accusations(verifier), [""; 0]);
-            verified.fetch_add(1, Ordering::SeqCst);
         }
     });
     assert_eq!(accusations(verifier), [""; 0]);
-    verified.into_inner() + 1
 }
 
 fn session(room: &Strongroom) -> Session {
@@ -81,7 +82,7 @@ fn writers_of_the_same_process_are_not_accused() {
         let kit = TestRoom::allowing_all();
         block_on(session(&kit.room()).put("prod/s0", Opaque::new(b"x"))).unwrap();
         let writers = (0..WRITERS).map(|_| session(&kit.room())).collect();
-        assert!(verify_meanwhile(writers, &session(&kit.room())) > 1);
+        verify_meanwhile(writers, &session(&kit.room()));
     }
 }
 
@@ -103,7 +104,7 @@ fn writers_of_other_processes_are_not_accused() {
         };
         let rooms: Vec<Strongroom> = (10..14).map(open).collect();
         let writers = rooms.iter().map(session).collect();
-        assert!(verify_meanwhile(writers, &session(&kit.room())) > 1);
+        verify_meanwhile(writers, &session(&kit.room()));
     }
 }
 

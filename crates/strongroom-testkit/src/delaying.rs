@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use strongroom_core::{
     AccessRequest, Attached, AuditError, AuditReader, AuditRecord, AuditSink, Decision, Durability,
     KeyContext, LogCut, PolicyEngine, Principal, Receipt, Seal, SealError, SecretValue, StoreId,
-    StoreIdentity, Subject, WrappedKey, async_trait,
+    StoreIdentity, Subject, TreeHead, WrappedKey, async_trait,
 };
 
 use crate::faulty::Pause;
@@ -91,7 +91,19 @@ impl<T: AuditSink> AuditSink for Delaying<T> {
         self.around(self.inner.sync(up_to)).await
     }
 
-    async fn close(&self) -> Result<(), AuditError> {
+    fn checkpoint(&self) -> Result<Option<TreeHead>, AuditError> {
+        self.inner.checkpoint()
+    }
+
+    fn signed(&self) -> Option<TreeHead> {
+        self.inner.signed()
+    }
+
+    fn registered(&self, size: u64) {
+        self.inner.registered(size);
+    }
+
+    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
         self.around(self.inner.close()).await
     }
 

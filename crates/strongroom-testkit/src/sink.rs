@@ -9,8 +9,9 @@ use strongroom_audit::{
     DeadLogReader, DecisionLine, Line, LineWriter, NameToken, TargetLine, read_line,
 };
 use strongroom_core::{
-    ActionName, Attached, AuditError, AuditReader, AuditRecord, AuditSink, DeadLog, Durability,
-    Effect, LogCut, LogId, Receipt, StoreId, StoreIdentity, Timestamp, async_trait,
+    ActionName, Attached, AuditError, AuditReader, AuditRecord, AuditSink, DeadLog, DirectoryId,
+    Durability, Effect, EndedLog, KnownLog, LogCut, LogId, Receipt, StoreId, StoreIdentity,
+    Timestamp, TreeHead, async_trait,
 };
 
 /// Keeps the lines of its logs in memory, where a test reads them. Clones are the same sink.
@@ -40,6 +41,7 @@ struct Own {
     writer: Option<LineWriter>,
     /// Dead logs that were given to this sink and are not settled yet.
     dead: Vec<LogId>,
+    registered: u64,
     failures: u32,
 }
 
@@ -47,9 +49,11 @@ struct Own {
 #[derive(Debug, Default)]
 struct Logs {
     store: Option<StoreId>,
+    directory: Option<DirectoryId>,
     identities: Vec<Arc<dyn StoreIdentity>>,
     lines: Vec<(Receipt, Vec<u8>)>,
     fates: BTreeMap<LogId, Fate>,
+    ends: BTreeMap<LogId, EndedLog>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -217,21 +221,43 @@ impl Own {
     }
 
     /// Ends the own log, and lets go of the dead ones.
-    fn end(&mut self, logs: &mut Logs) {
-        if let Some(writer) = &mut self.writer {
+    fn end(&mut self, logs: &mut Logs) -> Option<TreeHead> {
+        let ended = self.writer.as_mut().map(|writer| {
             let first = writer.size();
-            writer.end();
+            let head = writer.end();
             logs.fates.insert(writer.log(), Fate::Ended);
+            let registered = self.registered;
+            logs.ends.insert(writer.log(), EndedLog { head, registered });
+            (first, head)
+        });
+        if let Some((first, _)) = ended {
             self.flush(first, logs);
             self.writer = None;
         }
         for log in self.dead.drain(..) {
             logs.fates.insert(log, Fate::Dead);
         }
+        ended.map(|(_, head)| head)
     }
 }
 
 impl Logs {
+    /// Which directory they would be in.
+    fn identify(&mut self, identity: &dyn StoreIdentity) -> Result<DirectoryId, AuditError> {
+        if let Some(directory) = self.directory {
+            return Ok(directory);
+        }
+        let mut id = [0; DirectoryId::LENGTH];
+        identity.random(&mut id)?;
+        Ok(*self.directory.insert(DirectoryId::from_bytes(id)))
+    }
+
+    /// All logs there are.
+    fn known(&self) -> Vec<KnownLog> {
+        let ended = |log| self.ends.get(log).copied();
+        self.fates.keys().map(|log| KnownLog { log: *log, ended: ended(log) }).collect()
+    }
+
     /// Takes hold of all dead logs, and says what was left open in them.
     fn claim(&mut self, identity: &dyn StoreIdentity) -> Result<Vec<DeadLog>, AuditError> {
         let is_dead = |(log, fate): (&LogId, &Fate)| (*fate == Fate::Dead).then_some(*log);
@@ -266,16 +292,17 @@ impl AuditSink for MemorySink {
             return Err(AuditError::OtherStore { expected: store.store(), found });
         }
         own.abandon(&mut logs);
-        let dead = logs.claim(&*store)?;
+        let directory = Some(logs.identify(&*store)?);
+        let (dead, known) = (logs.claim(&*store)?, logs.known());
         own.dead = dead.iter().map(|dead| dead.log).collect();
         let writer = LineWriter::begin(Arc::clone(&store))?;
         let log = writer.log();
         logs.store = Some(store.store());
         logs.identities.push(store);
         logs.fates.insert(log, Fate::Held);
-        own.writer = Some(writer);
+        (own.writer, own.registered) = (Some(writer), 0);
         own.flush(0, &mut logs);
-        Ok(Attached { log, dead })
+        Ok(Attached { log, directory, logs: known, dead })
     }
 
     async fn append(
@@ -310,10 +337,30 @@ impl AuditSink for MemorySink {
         if is_own { Ok(()) } else { Err(AuditError::Closed) }
     }
 
-    async fn close(&self) -> Result<(), AuditError> {
+    fn checkpoint(&self) -> Result<Option<TreeHead>, AuditError> {
+        let mut own = self.own();
+        let writer = own.writer.as_mut().ok_or(AuditError::Closed)?;
+        let first = writer.size();
+        let head = writer.checkpoint();
+        own.flush(first, &mut self.logs());
+        Ok(Some(head))
+    }
+
+    fn signed(&self) -> Option<TreeHead> {
+        self.own().writer.as_ref().map(LineWriter::signed)
+    }
+
+    fn registered(&self, size: u64) {
+        let mut own = self.own();
+        if let Some(writer) = &mut own.writer {
+            writer.registered(size);
+            own.registered = size;
+        }
+    }
+
+    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
         let (mut own, mut logs) = (self.own(), self.logs());
-        own.end(&mut logs);
-        Ok(())
+        Ok(own.end(&mut logs))
     }
 
     fn cut(&self) -> Result<LogCut, AuditError> {

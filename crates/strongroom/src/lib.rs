@@ -31,7 +31,7 @@
 //! ```
 
 pub use strongroom_audit::{
-    Counts, FileLog, Finding, Report, Verdict, Verifier, verify_dir, verify_logs,
+    Counts, FileLog, Finding, RegistryError, Report, Verdict, Verifier, verify_dir, verify_logs,
 };
 pub use strongroom_core::*;
 pub use strongroom_crypto::{Argon2Cost, Passphrase};

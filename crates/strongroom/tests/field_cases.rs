@@ -64,14 +64,19 @@ fn fc_021_a_backend_with_records_of_512_bytes_says_what_it_cannot_take() {
     let room = builder(scratch.path(), wide.clone()).create().unwrap();
     alice(&room).put("prod/db", Opaque::new(b"old")).unwrap();
     room.close().unwrap();
-    let before = wide.snapshot();
+    // Each open registers its log.
+    let secrets = || {
+        let records = wide.snapshot().into_iter();
+        records.filter(|(key, _)| key.as_bytes()[0] < 5).collect::<Vec<_>>()
+    };
+    let before = secrets();
     let room = builder(scratch.path(), poor).open().unwrap();
     for length in [511, 512, 513, 70_000, 1 << 20] {
         let error = alice(&room).put("prod/db", Opaque::new(vec![7; length])).unwrap_err();
         assert!(too_large(&error), "{length}: {error:?}");
         assert_eq!(bytes(&alice(&room).get("prod/db").unwrap()), b"old");
     }
-    assert_eq!(wide.snapshot(), before);
+    assert!(secrets() == before);
     assert!(alice(&room).verify().unwrap().accusations().next().is_none());
 }
 

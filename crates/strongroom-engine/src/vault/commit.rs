@@ -187,6 +187,7 @@ impl Vault {
         if self.record_outcome(receipt, outcome).await {
             guard.finish();
         }
+        self.renew_registry().await;
         match written {
             Ok(Written::Committed { revisions }) => {
                 let revision = revisions.into_iter().next();

@@ -17,6 +17,7 @@ mod met;
 mod namespaces;
 mod open;
 mod read;
+mod registry;
 mod replace;
 mod rewrap;
 mod settle;
@@ -42,6 +43,7 @@ pub(crate) use self::list::Walk;
 pub(crate) use self::load::LoadedSecret;
 pub(crate) use self::open::{Opening, create, open};
 pub use self::read::Versioned;
+use self::registry::Registry;
 pub(crate) use self::replace::Step;
 pub use self::rewrap::RewrapReport;
 pub use self::sweep::SweepReport;
@@ -82,6 +84,7 @@ pub(crate) struct Vault {
     heads: HeadCache,
     doubts: Doubts,
     garbage: Garbage,
+    registry: Registry,
     durability: Durability,
 }
 

@@ -13,6 +13,7 @@ use strongroom_crypto::{Keyring, KeyringError, Lineage, SealEntry, SealedKeyring
 use super::cache::HeadCache;
 use super::doubt::Doubts;
 use super::keys::{Identity, KeySlot, Namespaces, OpenKeys};
+use super::registry::{Registered, Registry};
 use super::{Parts, Vault};
 use crate::error::{ConflictKind, Error, Invalid, NotFound, Tampered, Unavailable};
 
@@ -120,7 +121,13 @@ async fn attach(
         clock: parts.clock.clone(),
         entropy: parts.entropy.clone(),
     });
+    let registered = Registered::read(&*parts.storage, store).await?;
     let attached = parts.sink.attach(identity).await?;
+    if let Err(error) = registered.check(&*parts.storage, store, &attached).await {
+        // Nothing was done under the log that has just begun: it ends here.
+        let _ = parts.sink.close().await;
+        return Err(error);
+    }
     let vault = Vault {
         storage: parts.storage.clone(),
         seal: parts.seal.clone(),
@@ -134,8 +141,10 @@ async fn attach(
         heads: HeadCache::new(parts.cache_bytes),
         doubts: Doubts::default(),
         garbage: super::Garbage::default(),
+        registry: Registry::new(attached.directory),
         durability: parts.durability,
     };
+    vault.register_logs(&registered, &attached).await;
     Ok((vault, attached.dead))
 }
 

@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use strongroom_audit::LogStage;
 use strongroom_core::{
     AuditRecord, ClosedRecord, DeadLog, Durability, Expected, Namespace, NotDoneKind, OpenIntent,
-    Outcome, OutcomeRecord, RecordKind, Recover, SecretPath, StorageError,
+    Outcome, OutcomeRecord, RecordKind, Recover, SecretPath, StorageError, TreeHead,
 };
 use strongroom_crypto::NamespaceState;
 
@@ -58,7 +59,10 @@ impl Vault {
                 size: log.size,
                 root: log.root,
             }));
-            self.sink.append(&records, Durability::Flushed).await?;
+            self.sink.append(&records, Durability::Synced).await?;
+            let head = TreeHead { size: log.size, root: log.root };
+            // Where the storage takes it not, the log's own end says enough.
+            let _ = self.register(log.log, LogStage::Settled, head).await;
         }
         Ok(())
     }

@@ -1,0 +1,131 @@
+//! What the storage keeps of each log, against what the log is; and the other way round.
+
+use std::collections::BTreeMap;
+
+use strongroom_core::{Digest, DirectoryId, Key, LogId, StoreId, TreeHead};
+
+use super::LogState;
+use crate::registry::{LogStage, RegistryRecord};
+use crate::report::{Finding, Verdict};
+
+/// The registry records that are stored.
+#[derive(Debug, Default)]
+pub(super) struct Registry(BTreeMap<Key, Vec<u8>>);
+
+impl Registry {
+    pub(super) fn push(&mut self, key: &Key, record: &[u8]) {
+        self.0.insert(key.clone(), record.to_vec());
+    }
+
+    /// How many lines logs have of which records are stored. What does not verify says nothing.
+    pub(super) fn sizes(&self, store: StoreId) -> impl Iterator<Item = (LogId, u64)> {
+        let records = self.0.iter();
+        records
+            .filter_map(move |(key, record)| RegistryRecord::verify(store, key, record).ok())
+            .map(|record| {
+                let last = u64::from(record.stage == LogStage::Ended);
+                (record.log, record.head.size.saturating_add(last))
+            })
+    }
+
+    /// Holds all logs and all records against one another.
+    pub(super) fn judge(
+        &self,
+        store: StoreId,
+        directory: Option<DirectoryId>,
+        logs: &BTreeMap<LogId, LogState>,
+    ) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut registered = BTreeMap::new();
+        for (key, bytes) in &self.0 {
+            match RegistryRecord::verify(store, key, bytes) {
+                Ok(record) => {
+                    registered.insert(record.log, record.head);
+                    let found = match logs.get(&record.log) {
+                        Some(log) => misfit(&record, log),
+                        None => absent(&record, directory),
+                    };
+                    findings.extend(found.map(|finding| finding.of_key(key.clone())));
+                }
+                Err(error) => findings
+                    .push(Finding::new(Verdict::Altered, error.to_string()).of_key(key.clone())),
+            }
+        }
+        for (log, state) in logs.iter().filter(|(_, state)| state.registered > 0) {
+            let size = state.registered;
+            let (verdict, detail, head) = match registered.get(log) {
+                Some(head) if head.size >= size => continue,
+                Some(head) => (
+                    Verdict::RolledBack,
+                    format!(
+                        "the log was registered with {size} lines, and {} are stored",
+                        head.size
+                    ),
+                    Some(head.root),
+                ),
+                None => (
+                    Verdict::Dropped,
+                    format!("the log was registered with {size} lines, and none are stored"),
+                    None,
+                ),
+            };
+            let key = registry_key(*log);
+            // One that does not verify has been found above.
+            if !self.0.contains_key(&key) || head.is_some() {
+                findings.push(
+                    Finding::new(verdict, detail)
+                        .of_key(key)
+                        .of_log(*log, state.tree.size().checked_sub(1))
+                        .digests(state.root_at(size), head),
+                );
+            }
+        }
+        findings
+    }
+}
+
+fn registry_key(log: LogId) -> Key {
+    let head = TreeHead { size: 0, root: Digest::from_bytes([0; 32]) };
+    let directory = DirectoryId::from_bytes([0; 8]);
+    RegistryRecord { log, directory, stage: LogStage::Open, head }.key()
+}
+
+/// What is wrong with a log of which a record is stored.
+fn misfit(record: &RegistryRecord, log: &LogState) -> Option<Finding> {
+    let TreeHead { size, root } = record.head;
+    let lines = log.tree.size();
+    let expected = size.saturating_add(u64::from(record.stage == LogStage::Ended));
+    let (verdict, detail) = if lines < expected {
+        (
+            Verdict::LogLostItsTail,
+            format!("the storage registered {expected} lines of it, and it has {lines}"),
+        )
+    } else if record.stage != LogStage::Open && lines > expected {
+        (Verdict::LogAltered, format!("it was closed with {expected} lines, and has {lines}"))
+    } else if record.stage == LogStage::Ended && !log.is_ended {
+        (Verdict::LogAltered, "its writer ended it, and its end is not there".to_owned())
+    } else if log.root_at(size) != Some(root) {
+        (Verdict::LogAltered, format!("its first {size} lines are not those that were registered"))
+    } else {
+        return None;
+    };
+    Some(
+        Finding::new(verdict, detail)
+            .of_log(record.log, Some(lines.min(size)))
+            .digests(Some(root), log.root_at(size)),
+    )
+}
+
+/// What is to say of a record whose log is not here.
+fn absent(record: &RegistryRecord, directory: Option<DirectoryId>) -> Option<Finding> {
+    let (verdict, detail) = if directory == Some(record.directory) {
+        (Verdict::LogLostItsTail, "the log was kept in this directory, and is not there".to_owned())
+    } else {
+        (Verdict::Gap, format!("the log is kept in another directory, {}", record.directory))
+    };
+    Some(
+        Finding::new(verdict, detail)
+            .of_log(record.log, Some(0))
+            .digests(Some(record.head.root), None),
+    )
+}

@@ -1,0 +1,333 @@
+//! What storage and logs say of one another, as a store is opened: a log that was cut, replaced or
+//! taken away, and a storage that was set back, are named; what happens honestly is not.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use strongroom::{
+    Argon2Cost, Error, FileLog, LogId, Opaque, Passphrase, Policy, Principal, Storage, Strongroom,
+    Tampered, blocking,
+};
+use strongroom::{Verdict, verify_dir};
+use strongroom_testkit::{Call, Fault, FaultyStorage, ManualClock, MemoryStorage};
+
+struct Place {
+    scratch: tempfile::TempDir,
+    storage: MemoryStorage,
+    clock: ManualClock,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            scratch: tempfile::tempdir().unwrap(),
+            storage: MemoryStorage::new(),
+            clock: ManualClock::new(),
+        }
+    }
+
+    fn audit(&self) -> PathBuf {
+        self.scratch.path().join("audit")
+    }
+
+    fn open_on(&self, storage: impl Storage, audit: &Path) -> Result<blocking::Strongroom, Error> {
+        Strongroom::builder()
+            .storage(storage)
+            .seal(Passphrase::new("passphrase").with_cost(Argon2Cost::LEAST))
+            .policy(Policy::owned_by(&Principal::user("alice")))
+            .audit(FileLog::open(audit).unwrap())
+            .clock(self.clock.clone())
+            .blocking()
+            .open_or_create()
+    }
+
+    fn try_open(&self) -> Result<blocking::Strongroom, Error> {
+        self.open_on(self.storage.clone(), &self.audit())
+    }
+
+    fn open(&self) -> blocking::Strongroom {
+        self.try_open().unwrap()
+    }
+
+    /// A store that was used and closed. Its log.
+    fn used(&self) -> LogId {
+        let room = self.open();
+        put(&room, 3);
+        let log = room.log();
+        room.close().unwrap();
+        log
+    }
+
+    fn file(&self, log: LogId) -> PathBuf {
+        self.audit().join(format!("{log}.jsonl"))
+    }
+
+    /// What offline verification accuses of.
+    fn accused(&self) -> Vec<Verdict> {
+        let stored = self.storage.snapshot().into_iter().map(|(key, entry)| (key, entry.value));
+        let report = verify_dir(self.audit(), None, stored).unwrap();
+        report.accusations().map(|finding| finding.verdict).collect()
+    }
+}
+
+fn put(room: &blocking::Strongroom, count: usize) {
+    let alice = room.session(Principal::user("alice"));
+    for _ in 0..count {
+        alice.put("prod/db", Opaque::new(b"value")).unwrap();
+    }
+}
+
+/// Takes lines from the end.
+fn cut(file: &Path, lines: usize) {
+    let all = fs::read_to_string(file).unwrap().matches('\n').count();
+    keep(file, all - lines);
+}
+
+fn keep(file: &Path, lines: usize) {
+    let text = fs::read_to_string(file).unwrap();
+    let kept: String = text.split_inclusive('\n').take(lines).collect();
+    fs::write(file, kept).unwrap();
+}
+
+#[track_caller]
+fn is_log_rolled_back(place: &Place, log: LogId) {
+    match place.try_open() {
+        Err(Error::Tampered(Tampered::AuditLogRolledBack { log: found, .. })) => {
+            assert_eq!(found, log);
+        }
+        other => panic!("{other:?}"),
+    }
+    // It is told each time, and nothing that was tried has changed the answer.
+    assert!(matches!(
+        place.try_open(),
+        Err(Error::Tampered(Tampered::AuditLogRolledBack { log: found, .. })) if found == log
+    ));
+}
+
+#[track_caller]
+fn is_storage_rolled_back(place: &Place, log: LogId) {
+    let refused = place.try_open();
+    assert!(
+        matches!(
+            refused,
+            Err(Error::Tampered(Tampered::StorageRolledBack { log: found, .. })) if found == log
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_closed_log_whose_end_is_cut_off_is_found_at_open() {
+    for lines in [1, 2, 5] {
+        let place = Place::new();
+        let log = place.used();
+        assert_eq!(place.accused(), []);
+        cut(&place.file(log), lines);
+        assert_eq!(place.accused().first(), Some(&Verdict::LogLostItsTail));
+        is_log_rolled_back(&place, log);
+    }
+}
+
+#[test]
+fn a_log_that_is_taken_away_is_found_at_open() {
+    let place = Place::new();
+    let (first, _second) = (place.used(), place.used());
+    fs::remove_file(place.file(first)).unwrap();
+    assert!(place.accused().contains(&Verdict::LogLostItsTail));
+    is_log_rolled_back(&place, first);
+}
+
+/// The id of the directory is a file like others: taking it away, too, hides nothing.
+#[test]
+fn a_log_that_is_taken_away_with_the_directorys_id_is_found_at_open() {
+    let place = Place::new();
+    let (first, _second) = (place.used(), place.used());
+    fs::remove_file(place.file(first)).unwrap();
+    fs::remove_file(place.audit().join("directory.id")).unwrap();
+    is_log_rolled_back(&place, first);
+}
+
+#[test]
+fn a_log_that_its_writer_left_open_is_held_to_its_last_checkpoint() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 3);
+    let head = room.checkpoint().unwrap();
+    put(&room, 1);
+    let log = room.log();
+    drop(room);
+
+    // What follows the checkpoint, a power cut may have taken; what stands before it, not.
+    let registered = usize::try_from(head.size).unwrap();
+    for lines in [registered + 1, registered] {
+        keep(&place.file(log), lines);
+        let elsewhere = place.scratch.path().join(lines.to_string());
+        fs::create_dir(&elsewhere).unwrap();
+        for entry in fs::read_dir(place.audit()).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, elsewhere.join(path.file_name().unwrap())).unwrap();
+        }
+        let storage = MemoryStorage::new();
+        storage.restore(place.storage.snapshot());
+        place.open_on(storage, &elsewhere).unwrap();
+    }
+    keep(&place.file(log), registered - 1);
+    is_log_rolled_back(&place, log);
+}
+
+#[test]
+fn an_older_copy_of_a_log_in_its_place_is_found_at_open() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 1);
+    let log = room.log();
+    let older = fs::read(place.file(log)).unwrap();
+    put(&room, 1);
+    room.close().unwrap();
+    fs::write(place.file(log), older).unwrap();
+    is_log_rolled_back(&place, log);
+}
+
+#[test]
+fn a_storage_that_is_set_back_behind_a_checkpoint_is_found_at_open() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 1);
+    let before = place.storage.snapshot();
+    let log = room.log();
+    room.checkpoint().unwrap();
+    put(&room, 1);
+    room.close().unwrap();
+    let after = place.storage.snapshot();
+
+    place.storage.restore(before);
+    assert!(place.accused().contains(&Verdict::RolledBack));
+    is_storage_rolled_back(&place, log);
+    place.storage.restore(after);
+    assert_eq!(place.accused(), []);
+    place.open();
+}
+
+#[test]
+fn a_storage_that_is_set_back_behind_a_log_that_was_left_open_is_found_at_open() {
+    let place = Place::new();
+    let room = place.open();
+    let before = place.storage.snapshot();
+    let log = room.log();
+    put(&room, 1);
+    room.checkpoint().unwrap();
+    // The next checkpoint tells that the one before it was registered.
+    place.clock.advance(Duration::from_secs(61));
+    put(&room, 1);
+    drop(room);
+    place.storage.restore(before);
+    is_storage_rolled_back(&place, log);
+}
+
+/// The log knows nothing of what was registered last: what it tells of heads says it.
+#[test]
+fn a_storage_that_is_set_back_behind_its_last_writes_alone_is_found_by_verify() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 1);
+    let before = place.storage.snapshot();
+    put(&room, 1);
+    room.close().unwrap();
+    place.storage.restore(before);
+    let room = place.open();
+    let report = room.session(Principal::user("alice")).verify().unwrap();
+    assert!(report.accusations().any(|finding| finding.verdict == Verdict::RolledBack));
+}
+
+#[test]
+fn a_registry_record_that_was_written_by_somebody_else_is_found() {
+    let place = Place::new();
+    place.used();
+    let registered = |key: &strongroom::Key| key.as_bytes().first() == Some(&5);
+    let key = place.storage.snapshot().into_keys().find(registered).unwrap();
+    place.storage.tamper(&key, |record| record[60] ^= 1);
+    assert_eq!(place.accused(), [Verdict::Altered]);
+    assert!(matches!(place.try_open(), Err(Error::Tampered(Tampered::Registry(_)))));
+}
+
+#[test]
+fn a_registry_record_that_is_erased_is_found() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 1);
+    let log = room.log();
+    room.checkpoint().unwrap();
+    room.close().unwrap();
+    let mut records = place.storage.snapshot();
+    records.retain(|key, _| key.as_bytes().first() != Some(&5));
+    place.storage.restore(records);
+    assert_eq!(place.accused(), [Verdict::Dropped]);
+    is_storage_rolled_back(&place, log);
+}
+
+#[test]
+fn nobody_is_accused_of_closing_dying_or_writing_beside_others() {
+    let place = Place::new();
+    for round in 0..6 {
+        let (one, two) = (place.open(), place.open());
+        for room in [&one, &two] {
+            put(room, 1 + round % 3);
+            if round % 2 == 0 {
+                room.checkpoint().unwrap();
+            }
+            place.clock.advance(Duration::from_secs(45));
+        }
+        if round % 3 > 0 {
+            one.close().unwrap();
+        }
+        drop(two);
+        assert_eq!(place.accused(), [], "{round}");
+    }
+    let room = place.open();
+    let report = room.session(Principal::user("alice")).verify().unwrap();
+    assert_eq!(report.accusations().count(), 0);
+    // All ends are registered: of each log the storage knows all.
+    let records = place.storage.snapshot();
+    let open = records.iter().filter(|(key, _)| key.as_bytes()[0] == 5);
+    let open = open.filter(|(_, entry)| entry.value[49] == 1).count();
+    assert_eq!(open, 1, "the own one");
+}
+
+/// As on a second host: the logs of the first are told, and nobody is accused.
+#[test]
+fn logs_of_another_directory_are_not_missed() {
+    let place = Place::new();
+    let log = place.used();
+    let elsewhere = place.scratch.path().join("elsewhere");
+    let room = place.open_on(place.storage.clone(), &elsewhere).unwrap();
+    put(&room, 1);
+    let report = room.session(Principal::user("alice")).verify().unwrap();
+    assert_eq!(report.accusations().count(), 0, "{:?}", report.findings);
+    assert!(
+        report
+            .findings
+            .iter()
+            .any(|finding| { finding.log == Some(log) && finding.verdict == Verdict::Gap })
+    );
+}
+
+#[test]
+fn a_log_that_could_not_be_registered_is_registered_by_a_later_write() {
+    let place = Place::new();
+    place.used();
+    let faulty = FaultyStorage::new(place.storage.clone());
+    faulty.every(Call::Write, Fault::Fail(strongroom::NotDoneKind::ReadOnly));
+    let room = place.open_on(faulty.clone(), &place.audit()).unwrap();
+    let key = || {
+        let bytes = [&[5], room.log().as_bytes().as_slice()].concat();
+        place.storage.snapshot().contains_key(&strongroom::Key::new(bytes))
+    };
+    assert!(!key(), "a storage that takes no write can be opened all the same");
+    faulty.heal();
+    put(&room, 1);
+    assert!(key());
+    room.close().unwrap();
+    assert_eq!(place.accused(), []);
+}
