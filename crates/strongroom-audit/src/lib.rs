@@ -20,6 +20,7 @@ mod certificate;
 mod checkpoint;
 mod dead;
 mod dir;
+mod file_anchor;
 mod file_log;
 mod hex;
 mod line;
@@ -38,6 +39,7 @@ mod writer;
 pub use certificate::{certificate_message, origin, store_id};
 pub use checkpoint::signed_note;
 pub use dead::DeadLogReader;
+pub use file_anchor::FileAnchor;
 pub use file_log::FileLog;
 pub use line::{
     CheckpointLine, CloseLine, ClosedLine, DecisionLine, FORMAT_VERSION, HeadLine, IntentLine,

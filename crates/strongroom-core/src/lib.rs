@@ -20,6 +20,7 @@
 //! ```
 
 mod action;
+mod anchor;
 mod audit;
 mod id;
 mod kind;
@@ -39,6 +40,7 @@ pub use action::{
     Enable, Hold, List, ListNamespaces, ManageSeals, Promote, Purge, Read, ReadAudit, ReadMetadata,
     Recover, Rewrap, RotateKeys, Sweep, Undelete, UnknownAction, UpdateMetadata, Verify, Write,
 };
+pub use anchor::{Anchor, AnchorError, Pin};
 pub use async_trait::async_trait;
 pub use audit::{
     Attached, AuditError, AuditReader, AuditRecord, AuditSink, ClosedRecord, DeadLog,

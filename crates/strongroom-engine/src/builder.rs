@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom_core::{AuditSink, Clock, Durability, Entropy, PolicyEngine, Seal, Storage};
+use strongroom_core::{Anchor, AuditSink, Clock, Durability, Entropy, PolicyEngine, Seal, Storage};
 
 use crate::error::{ConflictKind, Error, NotFound};
 use crate::room::{Ingredients, SealedStrongroom, Strongroom};
@@ -73,6 +73,7 @@ impl NeedsAudit {
                 sink: Arc::new(sink),
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),
+                anchor: None,
                 cache_bytes: DEFAULT_CACHE_BYTES,
                 durability: Durability::Flushed,
             },
@@ -103,6 +104,19 @@ impl Builder {
     /// Another source of randomness.
     pub fn entropy(mut self, entropy: impl Entropy) -> Self {
         self.0.parts.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Where to keep, outside of storage and log, how far both have come. None if not said.
+    ///
+    /// A storage and a log that are set back together are found by it as the store is opened, and
+    /// by reads with [`Freshness::Pinned`](crate::Freshness::Pinned). The own log is pinned as the
+    /// store is opened, by a write after 1,024 records or a minute, by
+    /// [`checkpoint`](crate::Strongroom::checkpoint), and as it is closed: what happened after its
+    /// last pin can be set back unseen. An anchor that is away keeps a store from being opened, and
+    /// fails `checkpoint`; writes and `close` go on without it.
+    pub fn anchor(mut self, anchor: impl Anchor) -> Self {
+        self.0.parts.anchor = Some(Arc::new(anchor));
         self
     }
 

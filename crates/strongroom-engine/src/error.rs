@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use strongroom_audit::RegistryError;
 use strongroom_core::{
-    ActionName, AuditError, EntropyError, Explanation, KindError, LogId, MetadataError,
-    NotDoneKind, PathError, Receipt, SealError, StorageError, StoreId, Version,
+    ActionName, AnchorError, AuditError, EntropyError, Explanation, KindError, LogId,
+    MetadataError, NotDoneKind, PathError, Receipt, SealError, StorageError, StoreId, Version,
 };
 use strongroom_crypto::{KeyringError, RecordError};
 use thiserror::Error as ThisError;
@@ -263,6 +263,9 @@ pub enum Unavailable {
     /// No seal opened the store.
     #[error("no seal opened this store")]
     Seal(#[source] SealError),
+    /// The anchor, without which it is not certain that the storage was not set back.
+    #[error("the anchor could not be asked or told")]
+    Anchor(#[source] AnchorError),
     /// No randomness.
     #[error("no keys can be made")]
     Entropy(#[source] EntropyError),
@@ -385,6 +388,9 @@ pub enum Tampered {
         /// So many it shows.
         stored: u64,
     },
+    /// What the anchor keeps of a log was not signed by this store.
+    #[error("the anchor's pin of the audit log {0} is not this store's: point to its own anchor")]
+    Pin(LogId),
     /// What the storage keeps of a log is not in order.
     #[error("what the storage says of a log is not in order")]
     Registry(#[source] RegistryError),

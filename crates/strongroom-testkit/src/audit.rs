@@ -36,6 +36,9 @@ macro_rules! audit_suite {
             concurrent_appends_lose_nothing
             no_line_shows_a_name
             a_backup_has_what_was_cut
+            what_is_signed_is_told
+            the_next_one_knows_the_logs_beside_its_own
+            a_dead_log_tells_what_was_signed_and_registered
         }
     };
     (@cases $open:expr; $($case:ident)*) => {
@@ -342,4 +345,65 @@ pub fn a_backup_has_what_was_cut(open: &dyn Fn() -> Box<dyn AuditSink>) {
     }
     assert!(!text.contains("22222"));
     assert!(cut.files.is_empty() || text.contains("11111"));
+}
+
+/// A log begins signed, and a checkpoint signs all before it; it is a record of its own, and made
+/// once for the same records.
+pub fn what_is_signed_is_told(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let sink = open();
+    assert_eq!(sink.signed(), None);
+    attach(&*sink, &FakeIdentity::new(1));
+    let Some(first) = sink.signed() else { return };
+    assert_eq!(first.size, 1);
+    let before = append(&*sink, outcome(1), Durability::Held);
+    assert_eq!(sink.signed(), Some(first));
+    let head = good(sink.checkpoint());
+    assert_eq!(head.map(|head| head.size), Some(before.index + 1));
+    assert_eq!((good(sink.checkpoint()), sink.signed()), (head, head));
+    let after = append(&*sink, outcome(2), Durability::Held);
+    assert_eq!(after.index, before.index + 2, "the checkpoint has an index");
+    let end = good(block_on(sink.close()));
+    assert_eq!(end.map(|end| end.size), Some(after.index + 1));
+    assert_eq!((good(block_on(sink.close())), sink.signed()), (None, None));
+}
+
+/// Where a sink says which directory it keeps, it tells all logs there, and how those ended.
+pub fn the_next_one_knows_the_logs_beside_its_own(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let (first, identity) = (open(), FakeIdentity::new(1));
+    let one = attach(&*first, &identity);
+    if one.directory.is_none() {
+        return;
+    }
+    assert_eq!(one.logs, []);
+    append(&*first, outcome(1), Durability::Flushed);
+    first.registered(1);
+    let second = open();
+    let two = attach(&*second, &identity);
+    let beside = |log, ended| strongroom_core::KnownLog { log, ended };
+    assert_eq!((two.directory, two.logs), (one.directory, vec![beside(one.log, None)]));
+
+    let end = good(block_on(first.close())).unwrap_or_else(|| fail(&"it signs, and has no end"));
+    let ended = strongroom_core::EndedLog { head: end, registered: 1 };
+    let mut logs = attach(&*open(), &identity).logs;
+    logs.sort_by_key(|known| known.log);
+    let mut expected = vec![beside(one.log, Some(ended)), beside(two.log, None)];
+    expected.sort_by_key(|known| known.log);
+    assert_eq!(logs, expected);
+}
+
+/// The heads that its writer signed, the first record's among them, and the newest size that it
+/// heard to be registered before a checkpoint.
+pub fn a_dead_log_tells_what_was_signed_and_registered(open: &dyn Fn() -> Box<dyn AuditSink>) {
+    let (first, identity) = (open(), FakeIdentity::new(1));
+    attach(&*first, &identity);
+    let Some(begun) = first.signed() else { return };
+    append(&*first, outcome(1), Durability::Flushed);
+    first.registered(1);
+    let Some(head) = good(first.checkpoint()) else { return };
+    first.registered(head.size);
+    append(&*first, outcome(2), Durability::Flushed);
+    drop(first);
+    let dead = attach(&*open(), &identity).dead;
+    let told: Vec<_> = dead.iter().map(|dead| (&*dead.checkpoints, dead.registered)).collect();
+    assert_eq!(told, [(&[begun, head][..], 1)]);
 }

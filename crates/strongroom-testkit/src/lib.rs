@@ -4,11 +4,12 @@
 //! - [`FaultyStorage`] makes chosen calls of any backend fail, lose their reply, or wait;
 //! - [`Delaying`] makes each call of a sink, seal or policy engine wait, so that it can be dropped there;
 //! - [`MemorySink`] keeps the audit log in memory, readable, and fails on demand;
+//! - [`MemoryAnchor`] keeps pins in memory;
 //! - [`TestRoom`] is a whole store in memory, for tests of a program that uses strongroom;
 //! - [`sim`] runs many engines on one store in an order that a seed decides, and checks what they say;
 //! - [`ManualClock`] and [`SeededEntropy`] put time and randomness in the test's hand;
-//! - [`storage_suite!`], [`seal_suite!`], [`policy_suite!`], [`audit_suite!`], [`clock_suite!`] and
-//!   [`entropy_suite!`] hold an implementation of your own to the contract of its trait, in a line.
+//! - [`storage_suite!`], [`seal_suite!`], [`policy_suite!`], [`audit_suite!`], [`anchor_suite!`],
+//!   [`clock_suite!`] and [`entropy_suite!`] hold an implementation of your own to the contract of its trait, in a line.
 //!
 //! Nothing in this crate belongs in a program that keeps real secrets.
 //!
@@ -26,6 +27,7 @@
 //! # Ok::<(), strongroom_core::StorageError>(())
 //! ```
 
+pub mod anchor;
 pub mod audit;
 mod clock;
 mod delaying;
@@ -42,6 +44,7 @@ mod sink;
 pub mod sources;
 pub mod storage;
 
+pub use anchor::MemoryAnchor;
 pub use clock::ManualClock;
 pub use delaying::Delaying;
 pub use entropy::SeededEntropy;

@@ -9,11 +9,11 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use strongroom_core::{
-    AccessRequest, ActionName, Clock, Decision, Entropy, EntropyError, KeyContext, Monotonic,
-    PolicyEngine, Principal, Seal, SealError, SecretValue, Subject, Timestamp, WrappedKey,
-    async_trait, path,
+    AccessRequest, ActionName, Anchor, AnchorError, Clock, Decision, Entropy, EntropyError,
+    KeyContext, LogId, Monotonic, Pin, PolicyEngine, Principal, Seal, SealError, SecretValue,
+    StoreId, Subject, Timestamp, WrappedKey, async_trait, path,
 };
-use strongroom_testkit::{SeededEntropy, policy, seal, sources};
+use strongroom_testkit::{MemoryAnchor, SeededEntropy, anchor, policy, seal, sources};
 
 /// Runs what must fail.
 fn is_found(what: &str, case: impl FnOnce()) {
@@ -476,5 +476,97 @@ fn sources_of_randomness_that_are_wrong_are_found() {
     for (bad, case) in table {
         case(&|| Box::new(random.clone()));
         is_found(&format!("{bad:?}"), || case(&|| ToyEntropy::boxed(bad, &random)));
+    }
+}
+
+type AnchorCase = fn(anchor::Open<'_>, StoreId);
+
+/// What an anchor does wrong.
+#[derive(Debug, Clone, Copy)]
+enum BadAnchor {
+    FailsWithoutPins,
+    KeepsOnePin,
+    KeepsTheFirst,
+    ForgetsNothing,
+    CoversItself,
+    MixesStores,
+    LivesInMemory,
+    LosesOthers,
+}
+
+/// An anchor in memory, wrong in one way.
+#[derive(Debug, Clone)]
+struct ToyAnchor {
+    bad: BadAnchor,
+    inner: MemoryAnchor,
+}
+
+impl ToyAnchor {
+    fn of(&self, store: StoreId) -> StoreId {
+        if matches!(self.bad, BadAnchor::MixesStores) {
+            StoreId::from_bytes([0; 16])
+        } else {
+            store
+        }
+    }
+}
+
+#[async_trait]
+impl Anchor for ToyAnchor {
+    async fn load(&self, store: StoreId) -> Result<Vec<Pin>, AnchorError> {
+        let pins = self.inner.load(self.of(store)).await?;
+        match self.bad {
+            BadAnchor::FailsWithoutPins if pins.is_empty() => Err(AnchorError::new("no pins")),
+            _ => Ok(pins),
+        }
+    }
+
+    async fn advance(
+        &self,
+        store: StoreId,
+        pin: &Pin,
+        covers: &[LogId],
+    ) -> Result<(), AnchorError> {
+        let store = self.of(store);
+        let known = self.inner.load(store).await?;
+        let others: Vec<LogId> = known.iter().map(|pin| pin.log).collect();
+        match self.bad {
+            BadAnchor::KeepsOnePin => self.inner.advance(store, pin, &others).await,
+            BadAnchor::KeepsTheFirst if others.contains(&pin.log) => Ok(()),
+            BadAnchor::ForgetsNothing => self.inner.advance(store, pin, &[]).await,
+            BadAnchor::CoversItself if covers.contains(&pin.log) => Ok(()),
+            BadAnchor::LosesOthers => {
+                thread::sleep(Duration::from_millis(2));
+                self.inner.advance(store, pin, &others).await?;
+                for known in known.iter().filter(|known| known.log != pin.log) {
+                    self.inner.advance(store, known, covers).await?;
+                }
+                Ok(())
+            }
+            _ => self.inner.advance(store, pin, covers).await,
+        }
+    }
+}
+
+#[test]
+fn anchors_that_are_wrong_in_one_way_are_found() {
+    let cases: [(BadAnchor, AnchorCase); 8] = [
+        (BadAnchor::FailsWithoutPins, anchor::a_store_without_pins_has_none),
+        (BadAnchor::KeepsOnePin, anchor::pins_of_several_logs_are_kept),
+        (BadAnchor::KeepsTheFirst, anchor::a_pin_takes_the_place_of_the_one_before_it),
+        (BadAnchor::ForgetsNothing, anchor::covered_pins_are_forgotten),
+        (BadAnchor::CoversItself, anchor::a_pin_does_not_cover_itself),
+        (BadAnchor::MixesStores, anchor::stores_are_told_apart),
+        (BadAnchor::LivesInMemory, anchor::pins_outlive_who_kept_them),
+        (BadAnchor::LosesOthers, anchor::several_threads_lose_nothing),
+    ];
+    for (bad, case) in cases {
+        let kept = MemoryAnchor::new();
+        let open = |_: &std::path::Path| {
+            let anew = matches!(bad, BadAnchor::LivesInMemory);
+            let inner = if anew { MemoryAnchor::new() } else { kept.clone() };
+            ToyAnchor { bad, inner }
+        };
+        is_found(&format!("{bad:?}"), || anchor::run(open, case));
     }
 }

@@ -25,3 +25,19 @@ mod entropy {
 
     strongroom_testkit::entropy_suite!(|| SOURCE.clone());
 }
+
+mod memory_anchor {
+    use std::sync::LazyLock;
+
+    use strongroom_testkit::MemoryAnchor;
+
+    static KEPT: LazyLock<MemoryAnchor> = LazyLock::new(MemoryAnchor::new);
+
+    strongroom_testkit::anchor_suite!(|_dir| KEPT.clone());
+}
+
+mod file_anchor {
+    use strongroom_audit::FileAnchor;
+
+    strongroom_testkit::anchor_suite!(|dir| FileAnchor::new(dir));
+}

@@ -31,7 +31,8 @@
 //! ```
 
 pub use strongroom_audit::{
-    Counts, FileLog, Finding, RegistryError, Report, Verdict, Verifier, verify_dir, verify_logs,
+    Counts, FileAnchor, FileLog, Finding, RegistryError, Report, Verdict, Verifier, verify_dir,
+    verify_logs,
 };
 pub use strongroom_core::*;
 pub use strongroom_crypto::{Argon2Cost, Passphrase};

@@ -1,5 +1,6 @@
 //! Measures one bar: `bars ID [--quick]`, or `bars --list`.
 
+mod append;
 mod decision;
 mod directory;
 mod get;
@@ -17,7 +18,8 @@ use strongroom_benches::{Outcome, child, has_flag, say};
 /// Measures a bar, in full or quickly.
 type Measure = fn(bool) -> Outcome;
 
-const BARS: [(&str, Measure); 11] = [
+const BARS: [(&str, Measure); 12] = [
+    ("append", append::append),
     ("get-current", get::current),
     ("get-at-most", get::at_most),
     ("put", put::put),

@@ -146,6 +146,11 @@ impl Vault {
         path: &SecretPath,
         freshness: Freshness,
     ) -> Result<LoadedSecret, Error> {
+        // Boxed, so that who asks for no pins does not carry the room for it.
+        let freshness = match freshness {
+            Freshness::Pinned => Box::pin(self.as_pinned()).await?,
+            other => other,
+        };
         self.load_from(path, Some(freshness)).await
     }
 
@@ -229,7 +234,7 @@ impl Vault {
             // By time alone: where it has run out the storage is read, since the mark of a storage
             // may take some calls to notice what others than strongroom have done.
             Freshness::AtMost(limit) => now.saturating_since(verified.at) <= limit,
-            Freshness::Current => mark.is_some() && verified.mark == mark,
+            Freshness::Current | Freshness::Pinned => mark.is_some() && verified.mark == mark,
         }
     }
 
@@ -259,7 +264,7 @@ impl Vault {
             && Self::is_fresh(cached.verified(), freshness, now, mark)
         {
             let at = match freshness {
-                Freshness::Current => now,
+                Freshness::Current | Freshness::Pinned => now,
                 Freshness::AtMost(_) => cached.verified().at,
             };
             return Ok(Some((Some(cached.clone()), at)));

@@ -50,6 +50,19 @@ impl Vault {
         freshness: Freshness,
     ) -> Vec<Result<LoadedSecret, Error>> {
         let mut answers = Vec::with_capacity(paths.len());
+        let freshness = match freshness {
+            Freshness::Pinned => match Box::pin(self.as_pinned()).await {
+                Ok(freshness) => freshness,
+                Err(_) => {
+                    // Each gets the error of its own look.
+                    for path in paths {
+                        answers.push(self.load(path, freshness).await);
+                    }
+                    return answers;
+                }
+            },
+            other => other,
+        };
         for paths in paths.chunks(AT_ONCE) {
             for (path, found) in paths.iter().zip(self.try_together(paths, freshness).await) {
                 answers.push(match found {

@@ -3,6 +3,7 @@
 //! The fields of [`Vault`] are private to this module and its children, and what acts on a secret
 //! takes a `Redeemed` permit: no other module can read a record or use a key around it.
 
+mod anchor;
 mod backup;
 mod cache;
 mod commit;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_core::{
-    AuditSink, Clock, Durability, Entropy, LogId, Seal, SecretPath, Storage, StoreId,
+    Anchor, AuditSink, Clock, Durability, Entropy, LogId, Seal, SecretPath, Storage, StoreId,
 };
 
 use self::cache::HeadCache;
@@ -56,6 +57,10 @@ pub enum Freshness {
     Current,
     /// At most this old. A version that was disabled or destroyed elsewhere is refused no later.
     AtMost(Duration),
+    /// What the storage holds now, once it is certain that it has all that its
+    /// [anchor](crate::Builder::anchor) was told. Each such read asks the anchor, and the storage
+    /// for the records that are pinned.
+    Pinned,
 }
 
 /// What a store is made of.
@@ -66,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) sink: Arc<dyn AuditSink>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) anchor: Option<Arc<dyn Anchor>>,
     pub(crate) cache_bytes: u64,
     pub(crate) durability: Durability,
 }
@@ -77,6 +83,7 @@ pub(crate) struct Vault {
     sink: Arc<dyn AuditSink>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    anchor: Option<Arc<dyn Anchor>>,
     store: StoreId,
     log: LogId,
     keys: Arc<KeySlot>,

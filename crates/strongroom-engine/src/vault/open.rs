@@ -10,6 +10,7 @@ use strongroom_core::{
 };
 use strongroom_crypto::{Keyring, KeyringError, Lineage, SealEntry, SealedKeyring, Suite};
 
+use super::anchor::Pins;
 use super::cache::HeadCache;
 use super::doubt::Doubts;
 use super::keys::{Identity, KeySlot, Namespaces, OpenKeys};
@@ -121,7 +122,15 @@ async fn attach(
         clock: parts.clock.clone(),
         entropy: parts.entropy.clone(),
     });
+    // INVARIANT: each is ahead of what is looked at after it at no time: pins, registry, logs.
+    let pins = match &parts.anchor {
+        Some(anchor) => Some(Pins::load(&**anchor, store).await?),
+        None => None,
+    };
     let registered = Registered::read(&*parts.storage, store).await?;
+    if let Some(pins) = pins {
+        pins.check(|log| registered.get(log))?;
+    }
     let attached = parts.sink.attach(identity).await?;
     if let Err(error) = registered.check(&*parts.storage, store, &attached).await {
         // Nothing was done under the log that has just begun: it ends here.
@@ -134,6 +143,7 @@ async fn attach(
         sink: parts.sink.clone(),
         clock: parts.clock.clone(),
         entropy: parts.entropy.clone(),
+        anchor: parts.anchor.clone(),
         store,
         log: attached.log,
         keys,

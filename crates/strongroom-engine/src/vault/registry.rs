@@ -13,8 +13,8 @@ use std::sync::{Mutex, PoisonError};
 
 use strongroom_audit::{LogStage, RegistryRecord};
 use strongroom_core::{
-    Attached, Batch, DirectoryId, Expect, KnownLog, LogId, Op, Receipt, Scan, Storage, StoreId,
-    TreeHead, Written,
+    Attached, Batch, DirectoryId, Entry, Expect, Key, KnownLog, LogId, Op, Receipt, Scan, Storage,
+    StoreId, TreeHead, Written,
 };
 
 use super::Vault;
@@ -44,6 +44,10 @@ impl Registry {
 
     pub(super) const fn directory(&self) -> Option<DirectoryId> {
         self.directory
+    }
+
+    fn is_behind(&self, size: u64) -> bool {
+        self.lock().size < size
     }
 
     /// Whoever gets a turn registers so many records; `None` where that is done, or being done.
@@ -98,6 +102,34 @@ impl Registered {
                 return Ok(Self(records));
             }
         }
+    }
+
+    /// Those of some logs.
+    pub(super) async fn of(
+        storage: &dyn Storage,
+        store: StoreId,
+        keys: &[Key],
+    ) -> Result<Self, Error> {
+        let mut records = HashMap::new();
+        // An empty read is none.
+        let entries = if keys.is_empty() { Vec::new() } else { storage.read(keys).await? };
+        for (key, entry) in keys.iter().zip(entries) {
+            let Some(entry) = entry else { continue };
+            let record =
+                RegistryRecord::verify(store, key, &entry.value).map_err(Tampered::Registry)?;
+            records.insert(record.log, record);
+        }
+        Ok(Self(records))
+    }
+
+    pub(super) fn get(&self, log: LogId) -> Option<RegistryRecord> {
+        self.0.get(&log).copied()
+    }
+
+    /// The logs that have come to their end.
+    fn ended(&self) -> Vec<LogId> {
+        let ended = self.0.values().filter(|record| record.stage != LogStage::Open);
+        ended.map(|record| record.log).collect()
     }
 
     /// Holds the logs of the directory against what was registered of them, and the other way round.
@@ -175,23 +207,25 @@ async fn stored_record(
     storage: &dyn Storage,
     store: StoreId,
     log: LogId,
-) -> Result<Option<(RegistryRecord, Expect)>, Error> {
+) -> Result<Option<(RegistryRecord, Entry)>, Error> {
     let key = strongroom_crypto::log_registry_key(log);
     let entry = storage.read(std::slice::from_ref(&key)).await?.pop().flatten();
     entry
         .map(|entry| {
             let record =
                 RegistryRecord::verify(store, &key, &entry.value).map_err(Tampered::Registry)?;
-            Ok((record, Expect::Revision(entry.revision)))
+            Ok((record, entry))
         })
         .transpose()
 }
 
 impl Vault {
-    /// Registers the own log, and the ends of logs that nobody was left to register. What cannot be
-    /// registered now, because the storage takes no writes, is registered by a later write.
+    /// Registers and pins the own log, and registers the ends of logs that nobody was left to
+    /// register. What cannot be registered now, because the storage takes no writes, is registered
+    /// by a later write.
     pub(super) async fn register_logs(&self, before: &Registered, attached: &Attached) {
-        self.renew_registry().await;
+        // A storage that has the own log has what the storage had before it, too.
+        self.renew(&before.ended()).await;
         for known in &attached.logs {
             if let Some(end) = known.ended
                 && before.is_open(known.log)
@@ -201,66 +235,81 @@ impl Vault {
         }
     }
 
-    /// Registers how far the own log is signed, where that is more than is registered.
+    /// Registers and pins how far the own log is signed, where that is more than is registered.
     pub(super) async fn renew_registry(&self) {
+        if self.sink.signed().is_some_and(|head| self.registry.is_behind(head.size)) {
+            // Boxed, so that a write that has nothing to register does not carry the room for it.
+            Box::pin(self.renew(&[])).await;
+        }
+    }
+
+    async fn renew(&self, covers: &[LogId]) {
         let Some(head) = self.sink.signed() else { return };
         let Some(mut turn) = self.registry.turn(head.size) else { return };
         // The record that signs the others is the one after them.
         let last = Receipt { log: self.log, index: head.size };
         if self.sink.sync(&last).await.is_ok()
-            && self.register(self.log, LogStage::Open, head).await.is_ok()
+            && let Ok(record) = self.register(self.log, LogStage::Open, head).await
         {
             self.sink.registered(head.size);
             turn.size = Some(head.size);
+            // An anchor that is away now is told of the next one.
+            let _ = self.pin(record, covers).await;
         }
     }
 
-    /// Signs the own log as it is, and registers it.
+    /// Signs the own log as it is, registers and pins it.
     pub(crate) async fn checkpoint(&self) -> Result<TreeHead, Error> {
         let head = self.sink.checkpoint()?.ok_or(Unavailable::Unsupported(
             "this audit sink signs nothing: anchor it where its records are kept",
         ))?;
         self.sink.sync(&Receipt { log: self.log, index: head.size }).await?;
-        self.register(self.log, LogStage::Open, head).await?;
+        let record = self.register(self.log, LogStage::Open, head).await?;
         self.sink.registered(head.size);
+        self.pin(record, &[]).await?;
         Ok(head)
     }
 
-    /// Registers how the own log ended. Where the storage takes it not, the next opener does.
+    /// Registers and pins how the own log ended. Where the storage takes it not, the next opener
+    /// registers it.
     pub(crate) async fn register_end(&self, head: Option<TreeHead>) {
-        if let Some(head) = head {
-            let _ = self.register(self.log, LogStage::Ended, head).await;
+        if let Some(head) = head
+            && let Ok(record) = self.register(self.log, LogStage::Ended, head).await
+        {
+            let _ = self.pin(record, &[]).await;
         }
     }
 
-    /// Registers a log. A record that says as much already stays.
+    /// Registers a log, and answers what is stored then. A record that says as much already stays.
     pub(super) async fn register(
         &self,
         log: LogId,
         stage: LogStage,
         head: TreeHead,
-    ) -> Result<(), Error> {
-        let Some(directory) = self.registry.directory() else { return Ok(()) };
+    ) -> Result<Vec<u8>, Error> {
+        let directory = self.registry.directory().ok_or(Unavailable::Unsupported(
+            "this audit sink does not say where it keeps its logs",
+        ))?;
         let record = RegistryRecord { log, directory, stage, head };
         for _ in 0..ATTEMPTS {
             let stored = stored_record(&*self.storage, self.store, log).await?;
             let expect = match stored {
                 None => Expect::Absent,
-                Some((stored, _))
+                Some((stored, entry))
                     if (stored.stage, stored.head.size) >= (stage, record.head.size) =>
                 {
-                    return Ok(());
+                    return Ok(entry.value);
                 }
-                Some((_, expect)) => expect,
+                Some((_, entry)) => Expect::Revision(entry.revision),
             };
             let value = {
                 let keys = self.keys.get()?;
                 let identity = &keys.keyring.identity;
                 record.encode(&identity.public_key(), |message| identity.sign(message))
             };
-            let batch = Batch::new(vec![Op::Put { key: record.key(), expect, value }])?;
-            if let Written::Committed { .. } = self.storage.write(batch).await? {
-                return Ok(());
+            let put = Op::Put { key: record.key(), expect, value: value.clone() };
+            if let Written::Committed { .. } = self.storage.write(Batch::new(vec![put])?).await? {
+                return Ok(value);
             }
         }
         Err(Unavailable::StalePermit.into())

@@ -1,0 +1,143 @@
+//! Appending the record of a `get`: held, with the kernel, and on the medium.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use futures_executor::block_on;
+use strongroom::{
+    ActionName, AuditRecord, AuditSink, Decision, DecisionRecord, Digest, Durability, Effect,
+    FileLog, Key, Loaded, LoadedHead, RequestContext, SecretPath, StoreIdentity, Target, Timestamp,
+    Version,
+};
+use strongroom_benches::{Outcome, Spread, bar, in_tasks, owner, path, say, time};
+use strongroom_testkit::FakeIdentity;
+
+/// Callers who have a record with the kernel.
+const CALLERS: usize = 8;
+/// Callers who wait for the medium.
+const WAITING: usize = 64;
+
+pub(crate) fn append(quick: bool) -> Outcome {
+    let scratch = tempfile::tempdir_in(".")?;
+    let log = FileLog::open(scratch.path().join("audit"))?;
+    let identity: Arc<dyn StoreIdentity> = FakeIdentity::new(1);
+    block_on(log.attach(identity))?;
+    let (log, record) = (Arc::new(log), Arc::new(record(&path(7)?)?));
+
+    let rounds = if quick { 3 } else { 21 };
+    let held = rate(rounds, 20_000, |count| {
+        for _ in 0..count {
+            block_on(log.append(std::slice::from_ref(&*record), Durability::Held))?;
+        }
+        Ok(())
+    })?;
+    let figure = format!("held: {:.0}/s on one core, a record {held}", 1.0 / held.median());
+    bar("append", figure, held.median() <= 1e-6);
+
+    let flushed = rate(rounds, 20_000, |count| {
+        std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..CALLERS)
+                .map(|_| {
+                    let (log, record) = (&log, &record);
+                    scope.spawn(move || {
+                        (0..count / CALLERS).try_for_each(|_| {
+                            let records = std::slice::from_ref(&**record);
+                            block_on(log.append(records, Durability::Flushed)).map(drop)
+                        })
+                    })
+                })
+                .collect();
+            for caller in callers {
+                caller.join().map_err(|_| "a caller panicked")??;
+            }
+            Ok(())
+        })
+    })?;
+    let rate_of_flushed = 1.0 / flushed.median();
+    let figure = format!("flushed: {rate_of_flushed:.0}/s of {CALLERS} callers, one {flushed}");
+    bar("append", figure, rate_of_flushed >= 400_000.0);
+
+    let (rounds, count) = if quick { (3, 500) } else { (15, 6_400) };
+    let mut alone = Vec::new();
+    let mut together = Vec::new();
+    for _ in 0..rounds {
+        alone.push(synced(&log, &record, 1, count / 32)?);
+        together.push(synced(&log, &record, WAITING, count)?);
+    }
+    let (alone, together) = (Spread::new(alone), Spread::new(together));
+    let ratio = alone.median() / together.median();
+    let figure = format!(
+        "synced: {WAITING} callers {ratio:.1} x one sync a record; alone {alone}, of many {together}"
+    );
+    bar("append", figure, ratio >= 30.0);
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    say(format!("a record of a `get`, {} B; {cores} cores", bytes(&record)?));
+    block_on(log.close())?;
+    Ok(())
+}
+
+/// Seconds a record.
+fn rate(rounds: usize, count: usize, mut appends: impl FnMut(usize) -> Outcome) -> Outcome<Spread> {
+    let mut times = Vec::with_capacity(rounds);
+    for round in 0..=rounds {
+        let mut done = Ok(());
+        let took = time(|| done = appends(count)).as_secs_f64();
+        done?;
+        // The first warms up.
+        if round > 0 {
+            times.push(took / f64::from(u32::try_from(count)?));
+        }
+    }
+    Ok(Spread::new(times))
+}
+
+/// Seconds a record, of so many callers who wait for the medium.
+fn synced(
+    log: &Arc<FileLog>,
+    record: &Arc<AuditRecord>,
+    callers: usize,
+    count: usize,
+) -> Outcome<f64> {
+    let (log, record) = (Arc::clone(log), Arc::clone(record));
+    let mut done = Ok(());
+    let took = time(|| {
+        done = in_tasks(callers, count, move |_| {
+            let (log, record) = (Arc::clone(&log), Arc::clone(&record));
+            async move {
+                log.append(std::slice::from_ref(&*record), Durability::Synced).await?;
+                Ok(())
+            }
+        });
+    });
+    done?;
+    Ok(took.as_secs_f64() / f64::from(u32::try_from(count)?))
+}
+
+/// What is recorded of a `get` that was allowed.
+fn record(path: &SecretPath) -> Outcome<AuditRecord> {
+    Ok(AuditRecord::Decision(DecisionRecord {
+        at: Timestamp::from_millis(1_700_000_000_000)?,
+        principal: Some(owner()),
+        action: ActionName::Read,
+        target: Target::Secret(path.clone()),
+        effect: Effect::Allow,
+        explanation: Decision::allow().by_rule("owner").explanation().clone(),
+        context: RequestContext::default(),
+        loaded: Some(Loaded {
+            key: Key::new([3; 41]),
+            head: Some(LoadedHead {
+                seq: 1,
+                digest: Digest::from_bytes([9; 32]),
+                version: Version::new(1),
+            }),
+        }),
+    }))
+}
+
+/// The length of its line.
+fn bytes(record: &AuditRecord) -> Outcome<usize> {
+    let mut writer = strongroom_audit::LineWriter::begin(FakeIdentity::new(2))?;
+    writer.append(std::slice::from_ref(record))?;
+    let lines = writer.pending().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.last().map_or(0, <[u8]>::len))
+}

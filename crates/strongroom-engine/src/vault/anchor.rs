@@ -1,0 +1,71 @@
+//! Pins outside of the store: whether the storage has all that was pinned.
+
+use strongroom_audit::RegistryRecord;
+use strongroom_core::{Anchor, Key, LogId, Pin, StoreId};
+
+use super::registry::Registered;
+use super::{Freshness, Vault};
+use crate::error::{Error, Tampered, Unavailable};
+
+/// The pins of a store, verified.
+pub(super) struct Pins(Vec<RegistryRecord>);
+
+impl Pins {
+    /// All there are. They are loaded before the storage is read: what is pinned was stored before.
+    pub(super) async fn load(anchor: &dyn Anchor, store: StoreId) -> Result<Self, Error> {
+        let pins = anchor.load(store).await.map_err(Unavailable::Anchor)?;
+        let verified = pins.iter().map(|pin| {
+            let key = strongroom_crypto::log_registry_key(pin.log);
+            RegistryRecord::verify(store, &key, &pin.record).map_err(|_| Tampered::Pin(pin.log))
+        });
+        Ok(Self(verified.collect::<Result<_, _>>()?))
+    }
+
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.0.iter().map(RegistryRecord::key).collect()
+    }
+
+    /// Holds what is stored against them.
+    pub(super) fn check(
+        &self,
+        stored: impl Fn(LogId) -> Option<RegistryRecord>,
+    ) -> Result<(), Tampered> {
+        for pin in &self.0 {
+            let found = stored(pin.log);
+            let is_there = found.is_some_and(|found| {
+                found.stage >= pin.stage
+                    && found.directory == pin.directory
+                    && (found.head.size > pin.head.size || found.head == pin.head)
+            });
+            if !is_there {
+                return Err(Tampered::StorageRolledBack {
+                    log: pin.log,
+                    registered: pin.head.size,
+                    stored: found.map_or(0, |found| found.head.size),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Vault {
+    /// Finds that the storage has all that is pinned, and says how fresh an answer is then to be.
+    pub(super) async fn as_pinned(&self) -> Result<Freshness, Error> {
+        let anchor = self.anchor.as_ref().ok_or(Unavailable::Unsupported(
+            "this store has no anchor: give its builder one, or ask for another freshness",
+        ))?;
+        let pins = Pins::load(&**anchor, self.store).await?;
+        let registered = Registered::of(&*self.storage, self.store, &pins.keys()).await?;
+        pins.check(|log| registered.get(log))?;
+        Ok(Freshness::Current)
+    }
+
+    /// Pins the own log by its registry record, which is stored now.
+    pub(super) async fn pin(&self, record: Vec<u8>, covers: &[LogId]) -> Result<(), Error> {
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        let pin = Pin { log: self.log, record };
+        anchor.advance(self.store, &pin, covers).await.map_err(Unavailable::Anchor)?;
+        Ok(())
+    }
+}
