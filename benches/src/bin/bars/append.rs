@@ -138,6 +138,6 @@ fn record(path: &SecretPath) -> Outcome<AuditRecord> {
 fn bytes(record: &AuditRecord) -> Outcome<usize> {
     let mut writer = strongroom_audit::LineWriter::begin(FakeIdentity::new(2))?;
     writer.append(std::slice::from_ref(record))?;
-    let lines = writer.pending().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    Ok(lines.last().map_or(0, <[u8]>::len))
+    let mut lines = writer.pending().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.next_back().map_or(0, <[u8]>::len))
 }
