@@ -5,8 +5,8 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use strongroom_core::{
-    AuditError, Digest, DirectoryId, Effect, Key, LogId, Outcome, Receipt, RecordKind, StoreId,
-    Timestamp, TreeHead,
+    AuditError, Digest, DirectoryId, Effect, Key, LogId, Receipt, RecordKind, StoreId, Timestamp,
+    TreeHead,
 };
 
 use crate::certificate::{certificate_message, close_message, origin, store_id, verifies};
@@ -21,9 +21,13 @@ use crate::report::{Counts, Finding, Report, Verdict};
 use crate::tree::MerkleTree;
 
 mod history;
+#[cfg(test)]
+mod history_model;
+#[cfg(test)]
+mod history_tests;
 mod registered;
 
-use history::{Histories, Intent};
+use history::{Histories, Intent, Told};
 use registered::Registry;
 
 /// Verifies the logs of a store, and what is stored by them. It does no I/O and knows no key.
@@ -48,7 +52,6 @@ pub struct Verifier {
     expected: Option<StoreId>,
     logs: BTreeMap<LogId, LogState>,
     histories: Histories,
-    outcomes: HashMap<Receipt, Told>,
     closed: Vec<Closed>,
     stored: HashMap<Key, Stored>,
     registry: Registry,
@@ -85,12 +88,6 @@ const OTHER: u8 = 0;
 const DECISION: u8 = 1;
 const INTENT: u8 = 2;
 
-#[derive(Debug, Clone, Copy)]
-struct Told {
-    outcome: Outcome,
-    late: bool,
-}
-
 #[derive(Debug)]
 struct Closed {
     by: Receipt,
@@ -124,7 +121,6 @@ impl Verifier {
             expected,
             logs: BTreeMap::new(),
             histories: Histories::default(),
-            outcomes: HashMap::new(),
             closed: Vec::new(),
             stored: HashMap::new(),
             registry: Registry::default(),
@@ -225,7 +221,8 @@ impl Verifier {
     #[must_use]
     pub fn behind(&self) -> Vec<(LogId, u64)> {
         let closed = self.closed.iter().map(|closed| (closed.log, closed.size));
-        let told = self.outcomes.keys().map(|intent| (intent.log, intent.index.saturating_add(1)));
+        let told = self.histories.told();
+        let told = told.map(|intent| (intent.log, intent.index.saturating_add(1)));
         let registered = self.store().into_iter().flat_map(|store| self.registry.sizes(store));
         let registered = registered.filter(|(log, _)| self.logs.contains_key(log));
         let all = closed.chain(told).chain(registered);
@@ -278,7 +275,7 @@ impl Verifier {
         self.join_outcomes();
         self.join_registry();
         self.report_gaps();
-        self.histories.resolve(&self.outcomes_by_receipt());
+        self.histories.end();
         self.judge_histories();
         self.judge_stored();
         if self.late || !self.stored.is_empty() {
@@ -353,7 +350,7 @@ impl Verifier {
                 let intent = Receipt { log: line.log, index: line.intent };
                 let own = line.log == log;
                 let known = !own || kind_at(state, line.intent) == Some(INTENT);
-                self.take_outcome(intent, line.outcome, late);
+                self.histories.tell(intent, Told { outcome: line.outcome, late });
                 if known { Ok(()) } else { Err("it names no intent before it".to_owned()) }
             }
             Line::Closed(line) => {
@@ -366,36 +363,9 @@ impl Verifier {
     }
 
     fn take_intent(&mut self, receipt: Receipt, line: &IntentLine<'_>, late: bool) {
-        self.histories.push(
-            Key::new(line.key.as_ref()),
-            Intent {
-                receipt,
-                seq: line.seq,
-                prev: line.prev,
-                prev_log: line.prev_log,
-                next: line.next,
-                late,
-                outcome: None,
-            },
-            &line.erases,
-        );
-    }
-
-    /// Several may tell: `done` is proof, `lost` is next to it, `unknown` says nothing.
-    fn take_outcome(&mut self, intent: Receipt, outcome: Outcome, late: bool) {
-        let rank = |outcome| match outcome {
-            Outcome::Unknown => 0,
-            Outcome::Lost => 1,
-            Outcome::Done => 2,
-        };
-        let told = self.outcomes.entry(intent).or_insert(Told { outcome, late });
-        if rank(outcome) > rank(told.outcome) {
-            *told = Told { outcome, late };
-        }
-    }
-
-    fn outcomes_by_receipt(&self) -> HashMap<Receipt, (Outcome, bool)> {
-        self.outcomes.iter().map(|(at, told)| (*at, (told.outcome, told.late))).collect()
+        let IntentLine { seq, prev, next, .. } = *line;
+        let intent = Intent { receipt, seq, prev, next, late };
+        self.histories.push(&line.key, intent, line.prev_log, &line.erases);
     }
 
     /// What others said a log was when they settled it, against what it is.
@@ -431,7 +401,7 @@ impl Verifier {
     /// An outcome of an intent that its log does not have.
     fn join_outcomes(&mut self) {
         let mut lost: BTreeMap<LogId, u64> = BTreeMap::new();
-        for receipt in self.outcomes.keys() {
+        for receipt in self.histories.told() {
             if let Some(state) = self.logs.get(&receipt.log)
                 && !state.is_bad
                 && kind_at(state, receipt.index) != Some(INTENT)
@@ -508,7 +478,7 @@ impl Verifier {
                     .of_key(key.clone())
                     .of_log(fork.at.log, Some(fork.at.index))
                     .at_seq(fork.seq)
-                    .digests(Some(fork.expected), Some(fork.found)),
+                    .digests(fork.expected, Some(fork.found)),
             );
         }
     }
