@@ -4,6 +4,8 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 use strongroom_core::{LogId, StoreId, Timestamp, TreeHead};
 
+use crate::line::OpenLine;
+
 /// The id of the store whose records are verified with this Ed25519 key.
 #[must_use]
 pub fn store_id(public_key: &[u8; 32]) -> StoreId {
@@ -51,6 +53,13 @@ pub(crate) fn close_message(
     message.extend_from_slice(head.root.as_bytes());
     message.extend_from_slice(&registered.to_be_bytes());
     message
+}
+
+/// Whether the store's key certified the log's key, and the store is named after its key.
+pub(crate) fn is_certified(open: &OpenLine) -> bool {
+    let message = certificate_message(open.store, open.log, &open.log_key);
+    store_id(&open.store_key) == open.store
+        && verifies(&open.store_key, &message, &open.certificate)
 }
 
 pub(crate) fn verifies(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {

@@ -9,8 +9,8 @@ use base64ct::{Base64, Encoding};
 use sha2::{Digest as _, Sha256};
 use strongroom_core::{Timestamp, TreeHead};
 
-use crate::certificate::origin;
-use crate::line::{CheckpointLine, OpenLine};
+use crate::certificate::{origin, verifies};
+use crate::line::{CheckpointLine, OpenLine, SegmentLine};
 
 /// A record is led by a checkpoint where so many lines, or more, follow the last one,
 const EVERY_LINES: u64 = 1024;
@@ -20,6 +20,14 @@ const EVERY_MILLIS: u64 = 60_000;
 /// The text of a checkpoint.
 pub(crate) fn checkpoint_text(origin: &str, head: TreeHead) -> String {
     format!("{origin}\n{}\n{}\n", head.size, Base64::encode_string(head.root.as_bytes()))
+}
+
+/// Whether the log's key signed what a segment says of the lines before it.
+pub(crate) fn signs_segment(segment: &SegmentLine) -> bool {
+    let Some(head) = segment.head() else { return false };
+    let log = &segment.log;
+    let text = checkpoint_text(&origin(log.store, log.log), head);
+    verifies(&log.log_key, text.as_bytes(), &segment.signature)
 }
 
 /// A checkpoint of a log as a signed note: the log's origin is the name of the key.

@@ -10,9 +10,12 @@ use strongroom_core::{
     StoreIdentity, TreeHead,
 };
 
-use crate::certificate::{certificate_message, store_id, verifies};
-use crate::dir::{LogFile, file_name, first_line, last_line, lock};
-use crate::line::{Line, NameToken, OpenLine};
+use crate::carried::{self, Carried};
+use crate::certificate::is_certified;
+use crate::checkpoint::signs_segment;
+use crate::dir::{LogFile, Segment, file_name, first_line, last_line};
+use crate::folder::lock;
+use crate::line::{CarriedLine, Line, NameToken, OpenLine, SegmentLine};
 use crate::medium::failed;
 use crate::read::{MAX_LINE_BYTES, read_line};
 use crate::tree::MerkleTree;
@@ -36,10 +39,10 @@ pub(crate) fn claim(
         let found = if file.settled { Found::Live } else { look_at(file)? };
         let ended = if let Found::Ended(end) = &found { Some(*end) } else { None };
         known.push(KnownLog { log: file.log, ended });
-        let Found::Dead(handle) = found else { continue };
+        let Found::Dead(last, handle) = found else { continue };
         // What is settled now must not vanish in a power cut later.
         handle.sync_data().map_err(|error| failed("a dead log cannot be synced", error))?;
-        logs.push(read(file, &handle, identity, &mut settled)?);
+        logs.push(read(file.log, &last, &handle, identity, &mut settled)?);
         locks.insert(file.log, handle);
     }
     for dead in &mut logs {
@@ -48,16 +51,19 @@ pub(crate) fn claim(
     Ok(Claimed { known, dead: logs, locks })
 }
 
-/// The store that a log says it belongs to. Its certificate must agree.
-pub(crate) fn owner(path: &Path) -> Result<Option<OpenLine>, AuditError> {
+/// The log that a segment says it belongs to. Its certificate must agree.
+pub(crate) fn owner(segment: &Segment) -> Result<Option<OpenLine>, AuditError> {
+    let path = &segment.path;
     let Some(line) = first_line(path)? else { return Ok(None) };
-    let Line::Open(open) = read_line(&line).map_err(|error| at(path, 1, error))? else {
-        return Err(malformed(path, 1, "a log begins with another line"));
+    let (open, number) = match read_line(&line).map_err(|error| at(path, 1, error))? {
+        Line::Open(open) => (open, 0),
+        Line::Segment(first) => (first.log, first.number),
+        _ => return Err(malformed(path, 1, "a log begins with another line")),
     };
-    let message = certificate_message(open.store, open.log, &open.log_key);
-    if store_id(&open.store_key) != open.store
-        || !verifies(&open.store_key, &message, &open.certificate)
-    {
+    if number != segment.number {
+        return Err(malformed(path, 1, "it is not the segment that its file is named after"));
+    }
+    if !is_certified(&open) {
         return Err(malformed(path, 1, "its certificate does not hold"));
     }
     Ok(Some(open))
@@ -69,21 +75,31 @@ enum Found {
     Ended(EndedLog),
     /// Somebody writes it, or settles it.
     Live,
-    /// Nobody does, and it is locked now.
-    Dead(File),
+    /// Nobody does, and its last segment is locked now.
+    Dead(Segment, File),
 }
 
 fn look_at(file: &LogFile) -> Result<Found, AuditError> {
     let unreadable = |error| failed("a log cannot be read: check its permissions", error);
-    let handle = File::open(&file.path).map_err(unreadable)?;
-    if let Some(end) = end_of(&handle).map_err(unreadable)? {
-        return Ok(Found::Ended(end));
+    let Some(mut last) = file.segments.last().cloned() else { return Ok(Found::Live) };
+    loop {
+        let handle = File::open(&last.path).map_err(unreadable)?;
+        if let Some(end) = end_of(&handle).map_err(unreadable)? {
+            return Ok(Found::Ended(end));
+        }
+        if !lock(&handle)? {
+            return Ok(Found::Live);
+        }
+        // A writer lets go of a segment when it has locked the next one: it has gone on since the
+        // directory was listed, and lives, or died there.
+        if let Some(next) = file.next(&last).map_err(unreadable)? {
+            last = next;
+            continue;
+        }
+        // Its writer may have ended it between the look and the lock.
+        let end = end_of(&handle).map_err(unreadable)?;
+        return Ok(end.map_or(Found::Dead(last, handle), Found::Ended));
     }
-    if !lock(&handle)? {
-        return Ok(Found::Live);
-    }
-    // Its writer may have ended it between the look and the lock.
-    Ok(end_of(&handle).map_err(unreadable)?.map_or(Found::Dead(handle), Found::Ended))
 }
 
 /// The end that its writer gave to a log.
@@ -95,23 +111,25 @@ fn end_of(file: &File) -> std::io::Result<Option<EndedLog>> {
     }))
 }
 
+/// Reads the last segment of a log, which tells all that is needed to settle it.
 fn read(
-    file: &LogFile,
+    log: LogId,
+    last: &Segment,
     handle: &File,
     identity: &dyn StoreIdentity,
     settled: &mut HashSet<Receipt>,
 ) -> Result<DeadLog, AuditError> {
-    let path = &file.path;
-    match owner(path)? {
+    let path = &last.path;
+    match owner(last)? {
         Some(open) if open.store != identity.store() => {
             return Err(AuditError::OtherStore { expected: identity.store(), found: open.store });
         }
-        Some(open) if open.log == file.log => {}
+        Some(open) if open.log == log => {}
         _ => return Err(malformed(path, 1, "it is not the log that its file is named after")),
     }
     let unreadable = |error| failed("a log cannot be read to its end", error);
-    let mut lines = Lines::new(handle).map_err(unreadable)?;
-    let mut reader = DeadLogReader::new(file.log);
+    let mut lines = Lines::new(handle, true).map_err(unreadable)?;
+    let mut reader = DeadLogReader::new(log);
     while let Some(bytes) = lines.next().map_err(unreadable)? {
         reader.push(bytes).map_err(|error| in_file(path, error))?;
     }
@@ -120,6 +138,9 @@ fn read(
 
 /// Reads a log that its writer left open, line by line, and says what of it is not settled: for
 /// sinks that keep the lines of this crate elsewhere than in a directory.
+///
+/// It begins at the first line of the log, or of any segment, which tells what is needed of the
+/// segments before. What only those tell of other logs it does not learn: a settler says it again.
 ///
 /// ```
 /// use std::collections::HashSet;
@@ -132,12 +153,33 @@ fn read(
 #[derive(Debug)]
 pub struct DeadLogReader {
     log: LogId,
+    /// Lines that were taken. Where the first is that of a segment, the tree has more.
+    lines: u64,
     tree: MerkleTree,
     checkpoints: Vec<TreeHead>,
     registered: u64,
     names: HashMap<NameToken, Vec<u8>>,
-    intents: Vec<(OpenIntent, Option<NameToken>)>,
+    intents: Vec<Told>,
     outcomes: Vec<Receipt>,
+    /// What the segment still has to carry over.
+    carried: Carried,
+}
+
+/// An intent, and where it is told.
+#[derive(Debug)]
+struct Told {
+    intent: OpenIntent,
+    name: Option<NameToken>,
+    line: u64,
+}
+
+impl Told {
+    fn is(&self, carried: &CarriedLine<'_>) -> bool {
+        let intent = &self.intent;
+        (intent.kind, intent.seq, intent.write) == (carried.kind, carried.seq, carried.write)
+            && intent.key.as_bytes() == carried.key.as_ref()
+            && self.name == carried.target.name()
+    }
 }
 
 impl DeadLogReader {
@@ -146,12 +188,14 @@ impl DeadLogReader {
     pub fn new(log: LogId) -> Self {
         Self {
             log,
+            lines: 0,
             tree: MerkleTree::new(),
             checkpoints: Vec::new(),
             registered: 0,
             names: HashMap::new(),
             intents: Vec::new(),
             outcomes: Vec::new(),
+            carried: Carried::default(),
         }
     }
 
@@ -160,22 +204,30 @@ impl DeadLogReader {
     /// # Errors
     /// `Malformed`, without a file, where the writer makes no such line.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), AuditError> {
-        let receipt = Receipt { log: self.log, index: self.tree.size() };
-        let line = read_line(bytes).map_err(|error| at_line(receipt.index + 1, error))?;
+        self.lines += 1;
+        let line = read_line(bytes).map_err(|error| at_line(self.lines, error))?;
+        let is_first = matches!(line, Line::Open(_));
+        self.take(line).map_err(|detail| fileless(self.lines, detail))?;
         self.tree.push(bytes);
+        if is_first {
+            self.checkpoints.push(self.tree.head());
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, line: Line<'static>) -> Result<(), &'static str> {
+        let receipt = Receipt { log: self.log, index: self.tree.size() };
+        self.carried.take(&line)?;
         match line {
-            Line::Open(_) if receipt.index > 0 => {
-                return Err(fileless(receipt.index + 1, "a log begins once"));
-            }
-            Line::Open(_) => self.checkpoints.push(self.tree.head()),
+            Line::Open(_) if self.lines > 1 => return Err("a log begins once"),
+            Line::Segment(segment) => return self.segment(&segment),
+            Line::Carried(carried) => return self.carry(carried),
             Line::Checkpoint(line) => {
                 self.checkpoints.push(line.head());
                 self.registered = self.registered.max(line.registered);
             }
             // A log whose last line this is has ended, and is not read here.
-            Line::Close(_) => {
-                return Err(fileless(receipt.index + 1, "lines follow the end of the log"));
-            }
+            Line::Close(_) => return Err("lines follow the end of the log"),
             Line::Name(name) => {
                 self.names.insert(name.token, name.sealed.into_owned());
             }
@@ -194,10 +246,47 @@ impl DeadLogReader {
                     write: line.write,
                     target: "/".to_owned(),
                 };
-                self.intents.push((intent, name));
+                self.intents.push(Told { intent, name, line: self.lines });
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Takes what the lines before come to, or holds it against them where they were read.
+    fn segment(&mut self, segment: &SegmentLine) -> Result<(), &'static str> {
+        if segment.log.log != self.log || !signs_segment(segment) {
+            return Err("the log's key did not sign what it says of the lines before");
+        }
+        let tree = segment.tree().unwrap_or_default();
+        if self.lines > 1 && tree != self.tree {
+            return Err("the lines before are others than it says");
+        }
+        self.checkpoints.push(tree.head());
+        self.registered = self.registered.max(segment.registered);
+        self.tree = tree;
+        self.names.clear();
+        Ok(())
+    }
+
+    /// Takes an intent of a segment that was not read. One that was read is no other intent.
+    fn carry(&mut self, line: CarriedLine<'static>) -> Result<(), &'static str> {
+        // INVARIANT: they are in the order of their indices, since those of a segment lie below it.
+        match self.intents.binary_search_by_key(&line.intent, |told| told.intent.receipt.index) {
+            Ok(at) if self.intents.get(at).is_some_and(|told| told.is(&line)) => return Ok(()),
+            Err(at) if at == self.intents.len() => {}
+            _ => return Err("it is no write that was open before its segment"),
+        }
+        let name = line.target.name();
+        let intent = OpenIntent {
+            receipt: Receipt { log: self.log, index: line.intent },
+            kind: line.kind,
+            key: Key::new(line.key.into_owned()),
+            seq: line.seq,
+            write: line.write,
+            target: "/".to_owned(),
+        };
+        self.intents.push(Told { intent, name, line: self.lines });
         Ok(())
     }
 
@@ -211,14 +300,17 @@ impl DeadLogReader {
         identity: &dyn StoreIdentity,
         settled: &mut HashSet<Receipt>,
     ) -> Result<DeadLog, AuditError> {
-        let Self { log, tree, checkpoints, registered, names, intents, outcomes } = self;
+        let Self { log, lines, tree, checkpoints, registered, names, intents, outcomes, carried } =
+            self;
+        if !carried.is_whole() {
+            return Err(fileless(lines, carried::MISSING));
+        }
         settled.extend(outcomes);
         let open = intents
             .into_iter()
-            .filter(|(intent, _)| !settled.contains(&intent.receipt))
-            .map(|(mut intent, name)| {
+            .filter(|told| !settled.contains(&told.intent.receipt))
+            .map(|Told { mut intent, name, line }| {
                 if let Some(name) = name {
-                    let line = intent.receipt.index + 1;
                     let sealed = names
                         .get(&name)
                         .ok_or_else(|| fileless(line, "no line before it tells its name"))?;
@@ -242,22 +334,24 @@ fn fileless(line: u64, detail: &str) -> AuditError {
 /// The whole lines of a log's file. It ends before the first line that has no end or a zero byte:
 /// those are laid out ahead, and are what a power cut leaves of records that were not synced. In a
 /// log that its writer has ended they stand behind the last line alone, so that a line with one is
-/// handed out, to be refused.
+/// handed out, to be refused. The same goes for a segment that is not the last one: all of it was on
+/// the medium before the next one appeared.
 pub(crate) struct Lines<'a> {
     reader: BufReader<&'a File>,
     line: Vec<u8>,
-    is_ended: bool,
+    is_last: bool,
+    is_whole: bool,
     at_end: bool,
 }
 
 impl<'a> Lines<'a> {
-    /// The lines from where the file stands.
-    pub(crate) fn new(file: &'a File) -> std::io::Result<Self> {
+    /// The lines of a segment from where the file stands.
+    pub(crate) fn new(file: &'a File, is_last: bool) -> std::io::Result<Self> {
         // Asked before anything is read: what a live writer lays out is no fault of a log that it
         // ends meanwhile.
-        let is_ended = end_of(file)?.is_some();
+        let is_whole = !is_last || end_of(file)?.is_some();
         let reader = BufReader::with_capacity(64 * 1024, file);
-        Ok(Self { reader, line: Vec::new(), is_ended, at_end: false })
+        Ok(Self { reader, line: Vec::new(), is_last, is_whole, at_end: false })
     }
 
     /// The next line, without its line end.
@@ -271,7 +365,7 @@ impl<'a> Lines<'a> {
         self.reader.by_ref().take(limit).read_until(b'\n', &mut self.line)?;
         if self.line.contains(&0) {
             let is_laid_out = self.line.iter().all(|byte| *byte == 0);
-            if is_laid_out || !self.is_ended {
+            if is_laid_out || !self.is_whole {
                 self.at_end = true;
                 self.line.clear();
                 return Ok(None);
@@ -281,8 +375,10 @@ impl<'a> Lines<'a> {
             self.line.pop();
             return Ok(Some(&self.line));
         }
-        // An overlong line is handed out, to be refused; an unended one is not there.
-        Ok((self.line.len() as u64 >= limit).then_some(&self.line))
+        // An overlong line is handed out, to be refused; an unended one is not there, but where
+        // another segment follows.
+        let is_bad = !self.is_last && !self.line.is_empty();
+        Ok((is_bad || self.line.len() as u64 >= limit).then_some(&self.line))
     }
 
     /// Whether bytes without a line end were left behind the last line.

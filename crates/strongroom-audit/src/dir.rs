@@ -1,21 +1,21 @@
 //! The directory of the logs: what is in it, and how its files are made.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strongroom_core::{AuditError, DirectoryId, LogId, Receipt, StoreIdentity};
 
-use crate::medium::{Medium, failed};
+use crate::folder::{self, Begun, DRAFT, LOG, LogFolder, NotBegun, lock, named_after, new_file};
+use crate::medium::failed;
 use crate::read::MAX_LINE_BYTES;
-use crate::tail::{STEP, Tail};
+use crate::tail::STEP;
 use crate::writer::LineWriter;
 
-const LOG: &str = "jsonl";
 const SETTLED: &str = "settled";
-const DRAFT: &str = "draft";
 /// The file that says which directory this is.
 const IDENTITY: &str = "directory.id";
 
@@ -23,28 +23,74 @@ const IDENTITY: &str = "directory.id";
 #[derive(Debug, Clone)]
 pub(crate) struct LogFile {
     pub(crate) log: LogId,
-    pub(crate) path: PathBuf,
+    /// In the order of their numbers.
+    pub(crate) segments: Vec<Segment>,
     /// A marker says that another log has settled it. A hint, which `verify` does not trust.
     pub(crate) settled: bool,
 }
 
+/// A file of a log.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment {
+    pub(crate) number: u64,
+    pub(crate) path: PathBuf,
+}
+
+impl LogFile {
+    /// The segment that its writer has begun after this one, if any.
+    pub(crate) fn next(&self, segment: &Segment) -> io::Result<Option<Segment>> {
+        let number = segment.number.saturating_add(1);
+        let path = segment.path.with_file_name(folder::file_name(self.log, number, LOG));
+        Ok(path.try_exists()?.then_some(Segment { number, path }))
+    }
+
+    /// Each segment, and whether it is the last one. All others are whole.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (&Segment, bool)> {
+        let last = self.segments.last().map(|last| last.number);
+        self.segments.iter().map(move |segment| (segment, Some(segment.number) == last))
+    }
+}
+
 /// The logs, by id. None where there is no directory.
 pub(crate) fn logs(dir: &Path) -> Result<Vec<LogFile>, AuditError> {
-    let (mut logs, mut settled) = (Vec::new(), Vec::new());
-    for path in entries(dir)? {
-        let Some(log) = log_of(&path) else { continue };
+    let (mut logs, mut settled) = (BTreeMap::<LogId, Vec<Segment>>::new(), Vec::new());
+    for path in whole_entries(dir)? {
+        let Some((log, number)) = named_after(&path) else { continue };
         match path.extension().and_then(|text| text.to_str()) {
-            Some(LOG) => logs.push(LogFile { log, path, settled: false }),
-            Some(SETTLED) => settled.push(log),
+            Some(LOG) => logs.entry(log).or_default().push(Segment { number, path }),
+            Some(SETTLED) if number == 0 => settled.push(log),
             _ => {}
         }
     }
     settled.sort_unstable();
-    logs.sort_unstable_by_key(|file| file.log);
-    for file in &mut logs {
-        file.settled = settled.binary_search(&file.log).is_ok();
+    let file = |(log, mut segments): (LogId, Vec<Segment>)| {
+        segments.sort_unstable_by_key(|segment| segment.number);
+        LogFile { log, segments, settled: settled.binary_search(&log).is_ok() }
+    };
+    Ok(logs.into_iter().map(file).collect())
+}
+
+/// The same as [`entries`], listed until no segment is left out: one that appears meanwhile may be,
+/// and the next one be there.
+fn whole_entries(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
+    let mut paths = entries(dir)?;
+    for _ in 0..3 {
+        if !has_hole(&paths) {
+            break;
+        }
+        paths = entries(dir)?;
     }
-    Ok(logs)
+    Ok(paths)
+}
+
+fn has_hole(paths: &[PathBuf]) -> bool {
+    let is_log = |path: &&PathBuf| path.extension().is_some_and(|text| text == LOG);
+    let mut found: Vec<_> =
+        paths.iter().filter(is_log).filter_map(|path| named_after(path)).collect();
+    found.sort_unstable();
+    found.windows(2).any(|pair| {
+        matches!(pair, [(log, one), (other, next)] if log == other && one.checked_add(1) != Some(*next))
+    })
 }
 
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
@@ -58,10 +104,6 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(unreadable(error)),
     }
-}
-
-fn log_of(path: &Path) -> Option<LogId> {
-    path.file_stem()?.to_str()?.parse().ok()
 }
 
 /// The file's name without the directory, for messages and backups.
@@ -122,44 +164,32 @@ pub(crate) fn directory_id(dir: &Path) -> Result<Option<DirectoryId>, AuditError
     })
 }
 
-/// Makes the file of a new log. It appears under its name with its first line on the medium, and
-/// locked: no crash leaves a log without one, and no other opener can take it for a dead one.
+/// Makes the file of a new log.
 pub(crate) fn create_log(
     dir: &Path,
     identity: &Arc<dyn StoreIdentity>,
-) -> Result<(Arc<dyn Medium>, Tail, LineWriter), AuditError> {
-    let cannot = |error| failed("its file cannot be made: check the directory", error);
+) -> Result<(LineWriter, LogFolder, Begun), AuditError> {
     loop {
         let mut writer = LineWriter::begin(Arc::clone(identity))?;
-        let draft = dir.join(format!("{}.{DRAFT}", writer.log()));
-        let mut file = new_file(&draft).map_err(cannot)?;
-        // Another opener that clears drafts away may come between making and locking.
-        if !lock(&file)? || file.metadata().map_err(cannot)?.nlink() == 0 {
-            continue;
+        let folder = LogFolder::new(dir, writer.log());
+        match folder::begin(&folder, 0, writer.pending()) {
+            Ok(Begun { doubt: Some(error), .. }) | Err(NotBegun::Failed(error)) => {
+                return Err(error);
+            }
+            Ok(begun) => {
+                writer.written();
+                return Ok((writer, folder, begun));
+            }
+            Err(NotBegun::Swept) => {}
         }
-        let made = file.write_all(writer.pending());
-        let length = writer.pending().len() as u64;
-        let file = Arc::new(file);
-        let mut tail = Tail::new(Arc::clone(&file) as _, length);
-        tail.lay_out();
-        let made = made
-            .and_then(|()| file.sync_data())
-            .and_then(|()| std::fs::rename(&draft, dir.join(format!("{}.{LOG}", writer.log()))))
-            .and_then(|()| File::open(dir)?.sync_all());
-        if let Err(error) = made {
-            let _ = std::fs::remove_file(&draft);
-            return Err(cannot(error));
-        }
-        writer.written();
-        return Ok((file, tail, writer));
     }
 }
 
-/// Removes what a crash left of logs that never began.
+/// Removes what a crash left of logs and segments that never began.
 pub(crate) fn clear_drafts(dir: &Path) -> Result<(), AuditError> {
     for path in entries(dir)? {
         let is_draft =
-            path.extension().is_some_and(|text| text == DRAFT) && log_of(&path).is_some();
+            path.extension().is_some_and(|text| text == DRAFT) && named_after(&path).is_some();
         if let Some(file) = is_draft.then(|| File::open(&path).ok()).flatten()
             && lock(&file)?
         {
@@ -168,21 +198,6 @@ pub(crate) fn clear_drafts(dir: &Path) -> Result<(), AuditError> {
         }
     }
     Ok(())
-}
-
-fn new_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
-}
-
-/// Whether the lock could be had. It is held as long as the file is open.
-pub(crate) fn lock(file: &File) -> Result<bool, AuditError> {
-    match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => {
-            Err(failed("its file cannot be locked: use a local file system", error))
-        }
-    }
 }
 
 /// The first line, without its line end; `None` where the file has no whole line.
@@ -269,12 +284,14 @@ pub(crate) fn mark_settled(dir: &Path, log: LogId, by: Receipt) -> io::Result<()
     }
 }
 
-/// The files of a backup: name and length of each log and marker.
+/// The files of a backup: name and length of each segment and marker.
 pub(crate) fn files(dir: &Path) -> Result<Vec<(String, u64)>, AuditError> {
     let mut files = Vec::new();
-    for path in entries(dir)? {
+    for path in whole_entries(dir)? {
         let is_ours = path.extension().is_some_and(|text| text == LOG || text == SETTLED);
-        if (is_ours && log_of(&path).is_some()) || path.file_name().is_some_and(|n| n == IDENTITY) {
+        if (is_ours && named_after(&path).is_some())
+            || path.file_name().is_some_and(|n| n == IDENTITY)
+        {
             let length = File::open(&path)
                 .and_then(|file| length_of_lines(&file))
                 .map_err(|error| failed("a file cannot be read: check its permissions", error))?;

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use strongroom_core::{
     Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, LogCut, LogId, Receipt,
@@ -13,6 +14,7 @@ use strongroom_core::{
 };
 
 use crate::dead::Claimed;
+use crate::folder::{Begun, LOG, file_name};
 use crate::medium::{Medium, failed};
 use crate::reader::DirReader;
 use crate::sync::{Reached, Syncer, broken};
@@ -20,10 +22,15 @@ use crate::tail::Tail;
 use crate::writer::LineWriter;
 use crate::{dead, dir};
 
+mod rotate;
+
+use rotate::{Limits, Segments};
+
 /// Held records are flushed once they are this many bytes.
 const MAX_HELD_BYTES: usize = 64 * 1024;
 
-/// A directory of logs, one file an open of the store, with one writer each.
+/// A directory of logs, one an open of the store, with one writer each. A log is one file, or
+/// several where it is [long](Self::with_segment_bytes) or [old](Self::with_segment_age).
 ///
 /// ```
 /// use strongroom_audit::FileLog;
@@ -45,6 +52,7 @@ const MAX_HELD_BYTES: usize = 64 * 1024;
 pub struct FileLog {
     dir: PathBuf,
     inline: bool,
+    limits: Limits,
     current: Mutex<Option<OpenLog>>,
     reader: DirReader,
 }
@@ -56,6 +64,8 @@ struct OpenLog {
     medium: Arc<dyn Medium>,
     tail: Tail,
     syncer: Arc<Syncer>,
+    inline: bool,
+    segments: Segments,
     file: String,
     /// Dead logs, locked until they are settled.
     dead: HashMap<LogId, File>,
@@ -91,9 +101,36 @@ impl FileLog {
         Ok(Self {
             dir: dir.to_path_buf(),
             inline,
+            limits: Limits::default(),
             current: Mutex::new(None),
             reader: DirReader::new(dir),
         })
+    }
+
+    /// The same with another length of files. A log goes on in a new file before a record where the
+    /// last one has so many bytes; fewer than 4,096 are taken for 4,096. Unless it is set, 64 MiB.
+    ///
+    /// The last file of a log that a process left open is read when the store is opened next.
+    ///
+    /// ```
+    /// use strongroom_audit::FileLog;
+    /// let log = FileLog::open("room/audit")?.with_segment_bytes(16 * 1024 * 1024);
+    /// # Ok::<(), strongroom_core::AuditError>(())
+    /// ```
+    #[must_use]
+    pub fn with_segment_bytes(mut self, bytes: u64) -> Self {
+        self.limits.bytes = bytes.max(Limits::LEAST_BYTES);
+        self
+    }
+
+    /// The same with another age of files. A log goes on in a new file before a record where the
+    /// last one was begun so long ago; less than a minute is taken for a minute. Unless it is set, a
+    /// day.
+    #[must_use]
+    pub fn with_segment_age(mut self, age: Duration) -> Self {
+        let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        self.limits.millis = millis.max(Limits::LEAST_MILLIS);
+        self
     }
 
     /// The directory.
@@ -126,17 +163,20 @@ impl FileLog {
         dir::clear_drafts(&self.dir)?;
         let directory = Some(dir::identify(&self.dir, &**identity)?);
         let Claimed { known, dead, locks } = dead::claim(&dir::logs(&self.dir)?, &**identity)?;
-        let (medium, tail, writer) = dir::create_log(&self.dir, identity)?;
+        let (writer, folder, Begun { medium, tail, .. }) = dir::create_log(&self.dir, identity)?;
         let attached = Attached { log: writer.log(), directory, logs: known, dead };
-        let open = OpenLog::new(writer, medium, tail, self.inline, locks);
+        let segments = Segments::new(folder, self.limits, writer.now(), tail.length());
+        let open = OpenLog::new(writer, medium, tail, segments, self.inline, locks);
         *self.lock()? = Some(open);
         Ok(attached)
     }
 
     fn find_owner(&self) -> Result<Option<StoreId>, AuditError> {
         for file in dir::logs(&self.dir)? {
-            if let Some(open) = dead::owner(&file.path)? {
-                return Ok(Some(open.store));
+            for segment in &file.segments {
+                if let Some(open) = dead::owner(segment)? {
+                    return Ok(Some(open.store));
+                }
             }
         }
         Ok(None)
@@ -149,6 +189,7 @@ impl FileLog {
     ) -> Result<(Vec<Receipt>, Option<Reached>), AuditError> {
         let mut current = self.lock()?;
         let open = current.as_mut().ok_or(AuditError::Closed)?;
+        open.rotate_if_due()?;
         let receipts = open.append(records, at_least)?;
         let wait = (at_least == Durability::Synced).then(|| open.reach(open.writer.size()));
         Ok((receipts, wait))
@@ -297,15 +338,18 @@ impl OpenLog {
         writer: LineWriter,
         medium: Arc<dyn Medium>,
         tail: Tail,
+        segments: Segments,
         inline: bool,
         dead: HashMap<LogId, File>,
     ) -> Self {
         Self {
             syncer: Syncer::new(Arc::clone(&medium), inline, writer.size()),
-            file: format!("{}.jsonl", writer.log()),
+            file: file_name(writer.log(), 0, LOG),
             writer,
             medium,
             tail,
+            segments,
+            inline,
             dead,
             process: process::id(),
         }
@@ -412,3 +456,7 @@ mod tests;
 #[cfg(test)]
 #[path = "power_cut_tests.rs"]
 mod power_cuts;
+
+#[cfg(test)]
+#[path = "rotation_tests.rs"]
+mod rotations;

@@ -10,17 +10,18 @@ use futures_executor::block_on;
 use strongroom_core::{EntropyError, Outcome, OutcomeRecord, Timestamp};
 
 use super::*;
+use crate::folder::LogFolder;
 use crate::{certificate_message, read_line, store_id};
 
 /// The bytes of a file, and which calls fail.
 #[derive(Debug, Default)]
-struct Faulty {
+pub(super) struct Faulty {
     bytes: Mutex<Vec<u8>>,
     /// The file may have so many bytes; 0 is no limit.
-    room: AtomicU64,
-    cuts_fail: AtomicBool,
-    syncs_fail: AtomicBool,
-    unlocked: AtomicBool,
+    pub(super) room: AtomicU64,
+    pub(super) cuts_fail: AtomicBool,
+    pub(super) syncs_fail: AtomicBool,
+    pub(super) unlocked: AtomicBool,
     syncs: AtomicU64,
     /// While held, a sync waits.
     hold: Mutex<bool>,
@@ -103,7 +104,9 @@ fn log_on(medium: &Arc<Faulty>, inline: bool) -> FileLog {
     let medium: Arc<dyn Medium> = Arc::clone(medium) as _;
     let tail = Tail::new(Arc::clone(&medium), writer.pending().len() as u64);
     writer.written();
-    let open = OpenLog::new(writer, medium, tail, inline, HashMap::new());
+    let folder = LogFolder::new(Path::new("no/such/directory"), writer.log());
+    let segments = Segments::new(folder, Limits::default(), writer.now(), tail.length());
+    let open = OpenLog::new(writer, medium, tail, segments, inline, HashMap::new());
     let log = FileLog::with(Path::new("no/such/directory"), inline).unwrap();
     *log.current.lock().unwrap() = Some(open);
     log
@@ -117,12 +120,16 @@ fn record(number: u64) -> AuditRecord {
     })
 }
 
-fn append(log: &FileLog, number: u64, at_least: Durability) -> Result<Vec<Receipt>, AuditError> {
+pub(super) fn append(
+    log: &FileLog,
+    number: u64,
+    at_least: Durability,
+) -> Result<Vec<Receipt>, AuditError> {
     block_on(log.append(&[record(number)], at_least))
 }
 
 /// The bytes of the file that are lines: zero bytes are laid out behind them.
-fn lines(medium: &Faulty) -> Vec<u8> {
+pub(super) fn lines(medium: &Faulty) -> Vec<u8> {
     let bytes = medium.bytes.lock().unwrap();
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     assert!(bytes[end..].iter().all(|byte| *byte == 0), "something follows the last line");
@@ -130,7 +137,7 @@ fn lines(medium: &Faulty) -> Vec<u8> {
 }
 
 /// The numbers of the records in the file, every byte of which must be a line that is read.
-fn numbers(medium: &Faulty) -> Vec<u64> {
+pub(super) fn numbers(medium: &Faulty) -> Vec<u64> {
     let bytes = lines(medium);
     assert_eq!(bytes.last(), Some(&b'\n'), "the file ends with a whole line");
     bytes

@@ -1,11 +1,11 @@
 //! The tamper-evident audit log of strongroom.
 //!
-//! A log is a file of lines, hashed exactly as they stand into a Merkle tree (RFC 6962). Each open
-//! of a store begins a log of its own, under a key of its own that the store's identity key
-//! certifies. Names appear as tokens, and encrypted once a log, so that a copy of the directory
-//! tells none. [`FileLog`] keeps a directory of such logs, [`LineWriter`] makes the lines for
-//! other sinks, [`read_line`] takes them in one spelling only, and [`Verifier`] holds stored
-//! records against all logs without any key.
+//! A log is a sequence of lines, in one file or in segments, hashed exactly as they stand into one
+//! Merkle tree (RFC 6962). Each open of a store begins a log of its own, under a key of its own
+//! that the store's identity key certifies. Names appear as tokens, and encrypted once a file, so
+//! that a copy of the directory tells none. [`FileLog`] keeps a directory of such logs,
+//! [`LineWriter`] makes the lines for other sinks, [`read_line`] takes them in one spelling only,
+//! and [`Verifier`] holds stored records against all logs without any key.
 //!
 //! ```
 //! use strongroom_audit::{FileLog, verify_logs};
@@ -16,12 +16,14 @@
 //! # Ok::<(), strongroom_core::AuditError>(())
 //! ```
 
+mod carried;
 mod certificate;
 mod checkpoint;
 mod dead;
 mod dir;
 mod file_anchor;
 mod file_log;
+mod folder;
 mod hex;
 mod line;
 mod medium;
@@ -42,8 +44,9 @@ pub use dead::DeadLogReader;
 pub use file_anchor::FileAnchor;
 pub use file_log::FileLog;
 pub use line::{
-    CheckpointLine, CloseLine, ClosedLine, DecisionLine, FORMAT_VERSION, HeadLine, IntentLine,
-    Line, NameClass, NameLine, NameToken, OpenLine, OutcomeLine, TargetLine,
+    CarriedLine, CheckpointLine, CloseLine, ClosedLine, DecisionLine, FORMAT_VERSION, HeadLine,
+    IntentLine, Line, NameClass, NameLine, NameToken, OpenLine, OutcomeLine, SegmentLine,
+    TargetLine,
 };
 pub use read::{MAX_LINE_BYTES, read_line};
 pub use registry::{LogStage, RegistryError, RegistryRecord};

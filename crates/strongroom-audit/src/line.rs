@@ -9,6 +9,10 @@ use strongroom_core::{
 
 use crate::hex;
 
+mod segment;
+
+pub use segment::{CarriedLine, SegmentLine};
+
 /// The version of the format, told by the first line of a log and so part of what is hashed.
 pub const FORMAT_VERSION: u8 = 1;
 
@@ -82,6 +86,10 @@ impl NameClass {
 pub enum Line<'a> {
     /// The first line.
     Open(OpenLine),
+    /// The first line of a file that goes on with a log.
+    Segment(SegmentLine),
+    /// An intent of an earlier segment that had no outcome yet when this one began.
+    Carried(CarriedLine<'a>),
     /// What a token stands for, encrypted.
     Name(NameLine<'a>),
     /// A decision.
@@ -308,6 +316,8 @@ impl Line<'_> {
         let mut json = Json(buffer);
         match self {
             Self::Open(line) => line.encode(&mut json),
+            Self::Segment(line) => line.encode(&mut json),
+            Self::Carried(line) => line.encode(&mut json),
             Self::Name(line) => line.encode(&mut json),
             Self::Decision(line) => line.encode(&mut json),
             Self::Intent(line) => line.encode(&mut json),
@@ -349,6 +359,10 @@ impl Line<'_> {
 impl OpenLine {
     fn encode(&self, json: &mut Json<'_>) {
         json.begin("open");
+        self.encode_fields(json);
+    }
+
+    fn encode_fields(&self, json: &mut Json<'_>) {
         json.number("v", u64::from(FORMAT_VERSION));
         json.key("origin");
         json.raw(b"strongroom/");

@@ -1,4 +1,4 @@
-//! Which names this log has told already, and the tokens of names in use.
+//! Which names this segment of the log has told already, and the tokens of names in use.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
@@ -17,10 +17,14 @@ const MAX_CACHED_BYTES: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Names {
     cache: Vec<Slot>,
-    told: HashSet<NameToken, BuildHasherDefault<TokenHasher>>,
+    told: Told,
     /// Told since the last mark, so that it can be taken back.
     recent: Vec<NameToken>,
+    /// What was told before all began anew since the last mark.
+    before: Option<Told>,
 }
+
+type Told = HashSet<NameToken, BuildHasherDefault<TokenHasher>>;
 
 #[derive(Debug, Clone, Default)]
 struct Slot {
@@ -35,6 +39,7 @@ impl Names {
             cache: vec![Slot::default(); CACHE_SLOTS],
             told: HashSet::default(),
             recent: Vec::new(),
+            before: None,
         }
     }
 
@@ -63,7 +68,7 @@ impl Names {
         }
     }
 
-    /// Whether this is the token's first use in this log; from now on it is not.
+    /// Whether this is the token's first use in this segment; from now on it is not.
     pub(crate) fn is_first_use(&mut self, token: NameToken) -> bool {
         if self.told.contains(&token) {
             return false;
@@ -76,11 +81,22 @@ impl Names {
         true
     }
 
-    pub(crate) fn mark(&mut self) {
+    /// Forgets what was told: a segment tells its names itself.
+    pub(crate) fn begin_anew(&mut self) {
+        self.before = Some(std::mem::take(&mut self.told));
         self.recent.clear();
     }
 
+    pub(crate) fn mark(&mut self) {
+        self.recent.clear();
+        self.before = None;
+    }
+
     pub(crate) fn rollback(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.told = before;
+            self.recent.clear();
+        }
         for token in self.recent.drain(..) {
             self.told.remove(&token);
         }

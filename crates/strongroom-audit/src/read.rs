@@ -11,8 +11,8 @@ use strongroom_core::{
 
 use crate::hex;
 use crate::line::{
-    CheckpointLine, CloseLine, ClosedLine, DecisionLine, HeadLine, IntentLine, Line, NameClass,
-    NameLine, NameToken, OpenLine, OutcomeLine, TargetLine,
+    CarriedLine, CheckpointLine, CloseLine, ClosedLine, DecisionLine, HeadLine, IntentLine, Line,
+    NameClass, NameLine, NameToken, OpenLine, OutcomeLine, SegmentLine, TargetLine,
 };
 
 /// The longest line, in bytes. The writer makes none that is longer.
@@ -40,7 +40,7 @@ pub fn read_line(bytes: &[u8]) -> Result<Line<'static>, AuditError> {
     }
     let raw: Raw<'_> =
         serde_json::from_slice(bytes).map_err(|_| malformed("it is no record of this format"))?;
-    if raw.t == "open" && raw.v.is_some_and(|version| version != "1") {
+    if matches!(raw.t, "open" | "segment") && raw.v.is_some_and(|version| version != "1") {
         return Err(malformed(
             "it is of another version of the format: use the release that wrote it",
         ));
@@ -105,6 +105,10 @@ struct Raw<'a> {
     size: Option<&'a str>,
     root: Option<&'a str>,
     registered: Option<&'a str>,
+    number: Option<&'a str>,
+    #[serde(default)]
+    frontier: Vec<&'a str>,
+    carried: Option<&'a str>,
     signature: Option<&'a str>,
 }
 
@@ -112,6 +116,15 @@ impl Raw<'_> {
     fn into_line(self) -> Option<Line<'static>> {
         Some(match self.t {
             "open" => Line::Open(self.open()?),
+            "segment" => Line::Segment(self.segment()?),
+            "carried" => Line::Carried(CarriedLine {
+                intent: parse(self.intent?)?,
+                kind: kind(self.kind?)?,
+                key: Cow::Owned(hex::decode(self.key?)?),
+                seq: parse(self.seq?)?,
+                write: parse::<WriteId>(self.write?)?,
+                target: self.target()?,
+            }),
             "name" => Line::Name(NameLine {
                 token: token(self.token?)?,
                 class: NameClass::from_number(parse(self.class?)?)?,
@@ -159,6 +172,21 @@ impl Raw<'_> {
             certificate: hex::decode_array(self.certificate?)?,
             at: time(self.at?)?,
         })
+    }
+
+    fn segment(&self) -> Option<SegmentLine> {
+        let segment = SegmentLine {
+            log: self.open()?,
+            number: parse(self.number?)?,
+            size: parse(self.size?)?,
+            frontier: self.frontier.iter().map(|text| parse(text)).collect::<Option<_>>()?,
+            carried: parse(self.carried?)?,
+            registered: parse(self.registered?)?,
+            signature: hex::decode_array(self.signature?)?,
+        };
+        // There is a line before it, and one segment.
+        let follows = segment.number > 0 && segment.size > 0;
+        (follows && segment.tree().is_some()).then_some(segment)
     }
 
     fn decision(self) -> Option<DecisionLine<'static>> {

@@ -6,11 +6,13 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use strongroom_core::{AuditError, LogId, Receipt};
+use strongroom_core::{AuditError, Receipt};
 
 use crate::dead::Lines;
 use crate::dir::logs;
+use crate::line::Line;
 use crate::medium::failed;
+use crate::read::read_line;
 
 /// Remembers where the last page ended, so that reading all pages reads each byte once.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub(crate) struct DirReader {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     after: Receipt,
+    segment: u64,
     offset: u64,
 }
 
@@ -39,27 +42,38 @@ impl DirReader {
         let mut page = Vec::new();
         let mut place = *self.place.lock().unwrap_or_else(PoisonError::into_inner);
         for file in logs(&self.dir)? {
-            let (mut index, mut offset) = match after {
+            let after = match after {
                 Some(after) if file.log < after.log => continue,
-                Some(after) if file.log == after.log => match place {
-                    Some(place) if place.after == *after => (after.index + 1, place.offset),
-                    _ => (0, 0),
-                },
-                _ => (0, 0),
+                after => after.filter(|after| file.log == after.log),
             };
-            let first = after.filter(|after| after.log == file.log).map_or(0, |at| at.index + 1);
-            let unreadable = |error| failed("a log cannot be read", error);
-            let handle = at(&file.path, offset).map_err(unreadable)?;
-            let mut lines = Lines::new(&handle).map_err(unreadable)?;
-            while page.len() < limit {
-                let Some(line) = lines.next().map_err(unreadable)? else { break };
-                offset += line.len() as u64 + 1;
-                if index >= first {
-                    let after = receipt(file.log, index);
-                    page.push((after, line.to_vec()));
-                    place = Some(Place { after, offset });
+            let first = after.map_or(0, |after| after.index.saturating_add(1));
+            let known = place.filter(|place| after == Some(&place.after));
+            let mut index = known.map_or(0, |_| first);
+            for (segment, is_last) in file.in_order() {
+                let mut offset = match known {
+                    Some(place) if segment.number < place.segment => continue,
+                    Some(place) if segment.number == place.segment => place.offset,
+                    _ => 0,
+                };
+                let unreadable = |error| failed("a log cannot be read", error);
+                let handle = at(&segment.path, offset).map_err(unreadable)?;
+                let mut lines = Lines::new(&handle, is_last).map_err(unreadable)?;
+                while page.len() < limit {
+                    let Some(line) = lines.next().map_err(unreadable)? else { break };
+                    if offset == 0 {
+                        index = index.max(begins_at(line));
+                    }
+                    offset += line.len() as u64 + 1;
+                    if index >= first {
+                        let after = Receipt { log: file.log, index };
+                        page.push((after, line.to_vec()));
+                        place = Some(Place { after, segment: segment.number, offset });
+                    }
+                    index += 1;
                 }
-                index += 1;
+                if page.len() >= limit {
+                    break;
+                }
             }
             if page.len() >= limit {
                 break;
@@ -76,6 +90,11 @@ fn at(path: &Path, offset: u64) -> std::io::Result<File> {
     Ok(file)
 }
 
-const fn receipt(log: LogId, index: u64) -> Receipt {
-    Receipt { log, index }
+/// The index that a first line says it has. Where segments are missing in front of it, the lines
+/// behind keep theirs.
+fn begins_at(line: &[u8]) -> u64 {
+    match read_line(line) {
+        Ok(Line::Segment(segment)) => segment.size,
+        _ => 0,
+    }
 }

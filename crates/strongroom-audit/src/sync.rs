@@ -63,6 +63,11 @@ impl Syncer {
         self.lock().failed
     }
 
+    /// Ends the log: nobody can tell what a power cut leaves of it.
+    pub(crate) fn fail(&self) {
+        self.lock().failed = true;
+    }
+
     /// Whether so many records are on the medium, or can never be.
     pub(crate) fn has_reached(&self, records: u64) -> bool {
         let state = self.lock();

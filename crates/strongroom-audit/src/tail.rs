@@ -86,7 +86,8 @@ impl Tail {
         Ok(())
     }
 
-    fn cut(&mut self) -> Result<(), AuditError> {
+    /// Cuts off all that stands behind the last line.
+    pub(crate) fn cut(&mut self) -> Result<(), AuditError> {
         self.medium
             .cut(self.length)
             .map_err(|error| failed("its file cannot be cut to its last line", error))?;

@@ -63,6 +63,31 @@ impl MerkleTree {
         TreeHead { size: self.size, root: self.root() }
     }
 
+    /// The roots of its perfect subtrees, the largest first: one for each set bit of the size. Size
+    /// and frontier are all that is needed to go on with the tree [elsewhere](Self::from_frontier).
+    pub fn frontier(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.frontier.iter().copied().map(Digest::from_bytes)
+    }
+
+    /// The tree of so many leaves whose perfect subtrees have these roots, the largest first. `None`
+    /// where there is not one for each set bit of the size, or the size is 2^63 or more.
+    ///
+    /// ```
+    /// use strongroom_audit::MerkleTree;
+    /// let mut tree = MerkleTree::new();
+    /// (0..11_u8).for_each(|leaf| tree.push(&[leaf]));
+    /// let frontier: Vec<_> = tree.frontier().collect();
+    /// assert_eq!(MerkleTree::from_frontier(11, &frontier), Some(tree));
+    /// assert_eq!(MerkleTree::from_frontier(12, &frontier), None);
+    /// ```
+    #[must_use]
+    pub fn from_frontier(size: u64, frontier: &[Digest]) -> Option<Self> {
+        // Below 2^63 no log overflows the size.
+        let fits = size >> 63 == 0 && usize::try_from(size.count_ones()) == Ok(frontier.len());
+        let frontier = || frontier.iter().map(|digest| *digest.as_bytes()).collect();
+        fits.then(|| Self { size, frontier: frontier() })
+    }
+
     /// Becomes a copy of another tree without giving up the memory in hand.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.size = other.size;

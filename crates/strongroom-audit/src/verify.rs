@@ -9,7 +9,8 @@ use strongroom_core::{
     TreeHead,
 };
 
-use crate::certificate::{certificate_message, close_message, origin, store_id, verifies};
+use crate::carried;
+use crate::certificate::{close_message, is_certified, origin, verifies};
 use crate::checkpoint::{Signed, checkpoint_text};
 use crate::dead::Lines;
 use crate::dir::{directory_id, logs};
@@ -26,9 +27,11 @@ mod history_model;
 #[cfg(test)]
 mod history_tests;
 mod registered;
+mod segments;
 
 use history::{Histories, Intent, Told};
 use registered::Registry;
+use segments::Segments;
 
 /// Verifies the logs of a store, and what is stored by them. It does no I/O and knows no key.
 ///
@@ -66,6 +69,9 @@ struct LogState {
     tree: MerkleTree,
     open: Option<OpenLine>,
     kinds: Vec<u8>,
+    /// Lines below are missing: those behind are known, and begin with a segment.
+    known: u64,
+    segments: Segments,
     /// How far its writer has signed it.
     signed: Signed,
     /// The heads that its writer has signed.
@@ -140,8 +146,11 @@ impl Verifier {
     /// Takes the next line of a log, without its line end. Lines of different logs may alternate.
     pub fn line(&mut self, log: LogId, line: &[u8]) {
         self.counts.lines += 1;
-        let index = self.logs.entry(log).or_default().tree.size();
         let read = read_line(line);
+        if let Ok(Line::Segment(segment)) = &read {
+            self.skip_to(log, segment);
+        }
+        let index = self.logs.entry(log).or_default().tree.size();
         let problem = match &read {
             Ok(line) => self.check(log, index, line).err(),
             Err(AuditError::Malformed { detail, .. }) => Some(format!("the line is bad: {detail}")),
@@ -162,6 +171,12 @@ impl Verifier {
             Ok(Line::Open(line)) => {
                 state.checkpoints.push(state.tree.head());
                 state.signed = Signed { size: state.tree.size(), at: line.at };
+            }
+            Ok(Line::Segment(line)) => {
+                state.checkpoints.extend(line.head());
+                state.signed = Signed { size: state.tree.size(), at: line.log.at };
+                state.registered =
+                    state.registered.max(if self.late { 0 } else { line.registered });
             }
             Ok(Line::Checkpoint(line)) => {
                 state.checkpoints.push(line.head());
@@ -205,6 +220,9 @@ impl Verifier {
             Some((Verdict::LogLostItsTail, "it has no line, and none is made without one"))
         } else if state.is_ended && torn_bytes {
             Some((Verdict::LogAltered, "bytes follow its last line"))
+        } else if !state.segments.is_whole() {
+            // A segment appears with all of them.
+            Some((Verdict::LogAltered, carried::MISSING))
         } else {
             None
         };
@@ -291,6 +309,11 @@ impl Verifier {
         if state.is_ended {
             return Err("it follows the last line of a log that its writer ended".to_owned());
         }
+        if let Line::Segment(segment) = line {
+            let checked = state.check_segment(segment);
+            let taken = state.segments.take(log, index, state.known, line);
+            return checked.and(taken).map_err(str::to_owned);
+        }
         if (index == 0) != matches!(line, Line::Open(_)) {
             return Err("the first line of a log, and no other, says which log it is".to_owned());
         }
@@ -299,14 +322,12 @@ impl Verifier {
                 "the lines before it should be signed, and no checkpoint is there".to_owned()
             );
         }
+        let carried = state.segments.take(log, index, state.known, line);
         match line {
             Line::Open(open) => {
-                let message = certificate_message(open.store, open.log, &open.log_key);
-                let fits = store_id(&open.store_key) == open.store
-                    && verifies(&open.store_key, &message, &open.certificate);
                 let problem = if open.log != log {
                     Some("it is another log than its file is named after")
-                } else if !fits {
+                } else if !is_certified(open) {
                     Some("the certificate of its key does not hold")
                 } else if self.expected.is_some_and(|store| store != open.store) {
                     Some("it is a log of another store")
@@ -337,7 +358,8 @@ impl Verifier {
             }
             Line::Intent(intent) => {
                 self.counts.intents += 1;
-                let allowed = kind_at(state, intent.decision) == Some(DECISION);
+                let allowed = kind_at(state, intent.decision) == Some(DECISION)
+                    || intent.decision < state.known;
                 self.take_intent(Receipt { log, index }, intent, late);
                 // The first record of a store is written before anybody could be asked.
                 if allowed || intent.kind == RecordKind::Keyring {
@@ -349,7 +371,9 @@ impl Verifier {
             Line::Outcome(line) => {
                 let intent = Receipt { log: line.log, index: line.intent };
                 let own = line.log == log;
-                let known = !own || kind_at(state, line.intent) == Some(INTENT);
+                let known = !own
+                    || kind_at(state, line.intent) == Some(INTENT)
+                    || line.intent < state.known;
                 self.histories.tell(intent, Told { outcome: line.outcome, late });
                 if known { Ok(()) } else { Err("it names no intent before it".to_owned()) }
             }
@@ -358,8 +382,9 @@ impl Verifier {
                 self.closed.push(Closed { by, log: line.log, size: line.size, root: line.root });
                 if line.log == log { Err("a log cannot settle itself".to_owned()) } else { Ok(()) }
             }
-            Line::Name(_) => Ok(()),
+            Line::Name(_) | Line::Segment(_) | Line::Carried(_) => Ok(()),
         }
+        .and(carried.map_err(str::to_owned))
     }
 
     fn take_intent(&mut self, receipt: Receipt, line: &IntentLine<'_>, late: bool) {
@@ -521,7 +546,8 @@ impl Verifier {
 }
 
 fn kind_at(state: &LogState, index: u64) -> Option<u8> {
-    state.kinds.get(usize::try_from(index).ok()?).copied()
+    let place = index.checked_sub(state.known)?;
+    state.kinds.get(usize::try_from(place).ok()?).copied()
 }
 
 /// The time of a line that is a record.
@@ -531,7 +557,12 @@ fn record_time(line: &Line<'_>) -> Option<Timestamp> {
         Line::Intent(line) => Some(line.at),
         Line::Outcome(line) => Some(line.at),
         Line::Closed(line) => Some(line.at),
-        Line::Open(_) | Line::Name(_) | Line::Checkpoint(_) | Line::Close(_) => None,
+        Line::Open(_)
+        | Line::Segment(_)
+        | Line::Carried(_)
+        | Line::Name(_)
+        | Line::Checkpoint(_)
+        | Line::Close(_) => None,
     }
 }
 
@@ -591,12 +622,16 @@ fn read_dir(dir: &Path, expected: Option<StoreId>) -> Result<Verifier, AuditErro
     }
     for file in logs(dir)? {
         let unreadable = |error| failed("a log cannot be read: check its permissions", error);
-        let handle = std::fs::File::open(&file.path).map_err(unreadable)?;
-        let mut lines = Lines::new(&handle).map_err(unreadable)?;
-        while let Some(line) = lines.next().map_err(unreadable)? {
-            verifier.line(file.log, line);
+        let mut has_torn_end = false;
+        for (segment, is_last) in file.in_order() {
+            let handle = std::fs::File::open(&segment.path).map_err(unreadable)?;
+            let mut lines = Lines::new(&handle, is_last).map_err(unreadable)?;
+            while let Some(line) = lines.next().map_err(unreadable)? {
+                verifier.line(file.log, line);
+            }
+            has_torn_end = lines.has_torn_end();
         }
-        verifier.end_of_log(file.log, lines.has_torn_end());
+        verifier.end_of_log(file.log, has_torn_end);
     }
     Ok(verifier)
 }

@@ -21,6 +21,10 @@ use crate::line::{
 use crate::names::Names;
 use crate::tree::MerkleTree;
 
+mod segment;
+
+use segment::OpenWrites;
+
 /// The longest name that a record takes, in bytes: a reason, a claim, an explanation.
 pub const MAX_NAME_BYTES: usize = 16 * 1024;
 /// The longest request id, in bytes.
@@ -33,14 +37,15 @@ const MAX_NAMES: usize = 1000;
 ///
 /// A sink takes what is [`pending`](Self::pending), writes it, and says so by
 /// [`written`](Self::written); where it cannot, it undoes the last `append` by
-/// [`rollback`](Self::rollback). Appending costs no allocation beyond the receipts, but for a
-/// checkpoint every 1,024 lines and every minute.
+/// [`rollback`](Self::rollback). Appending costs no allocation beyond the receipts and what is kept
+/// of an intent until its outcome, but for a checkpoint every 1,024 lines and every minute.
 pub struct LineWriter {
     identity: Arc<dyn StoreIdentity>,
     log: LogId,
     origin: String,
     /// In a box: a writer is moved, and what is moved leaves its bytes behind where it was.
     signer: Box<SigningKey>,
+    certificate: [u8; 64],
     tree: MerkleTree,
     buffer: Vec<u8>,
     names: Names,
@@ -48,6 +53,9 @@ pub struct LineWriter {
     /// What was signed last.
     newest: TreeHead,
     registered: u64,
+    /// The number of the segment that is written.
+    segment: u64,
+    writes: OpenWrites,
     before: Before,
     roles: Vec<NameToken>,
     claims: Vec<NameToken>,
@@ -61,6 +69,7 @@ struct Before {
     buffer: usize,
     signed: Signed,
     newest: Option<TreeHead>,
+    segment: u64,
 }
 
 impl Debug for LineWriter {
@@ -86,33 +95,29 @@ impl LineWriter {
         let (log, store) = (LogId::from_bytes(id), identity.store());
         let signer = Box::new(SigningKey::from_bytes(&seed));
         let log_key = signer.verifying_key().to_bytes();
-        let open = OpenLine {
-            store,
-            log,
-            store_key: identity.public_key(),
-            log_key,
-            certificate: identity.certify(log, &log_key),
-            at: identity.now(),
-        };
+        let certificate = identity.certify(log, &log_key);
         let mut writer = Self {
             identity,
             log,
             origin: origin(store, log),
             signer,
+            certificate,
             tree: MerkleTree::new(),
             buffer: Vec::new(),
             names: Names::new(),
             signed: Signed::default(),
             newest: MerkleTree::new().head(),
             registered: 0,
+            segment: 0,
+            writes: OpenWrites::default(),
             before: Before::default(),
             roles: Vec::new(),
             claims: Vec::new(),
             text: String::new(),
         };
         // The certificate vouches for the first line.
-        let at = open.at;
-        writer.push(&Line::Open(open));
+        let at = writer.identity.now();
+        writer.push(&Line::Open(writer.open_line(at)));
         writer.signed = Signed { size: writer.size(), at };
         writer.newest = writer.tree.head();
         Ok(writer)
@@ -176,8 +181,10 @@ impl LineWriter {
         self.buffer.truncate(self.before.buffer);
         self.tree.copy_from(&self.before.tree);
         self.names.rollback();
+        self.writes.rollback();
         self.signed = self.before.signed;
         self.newest = self.before.newest.unwrap_or(self.newest);
+        self.segment = self.before.segment;
     }
 
     /// Signs all lines so far, by a line of its own, unless the last line is one that does.
@@ -198,6 +205,17 @@ impl LineWriter {
     /// The storage has a registry record of this log with that size, for good.
     pub fn registered(&mut self, size: u64) {
         self.registered = self.registered.max(size);
+    }
+
+    fn open_line(&self, at: Timestamp) -> OpenLine {
+        OpenLine {
+            store: self.identity.store(),
+            log: self.log,
+            store_key: self.identity.public_key(),
+            log_key: self.signer.verifying_key().to_bytes(),
+            certificate: self.certificate,
+            at,
+        }
     }
 
     fn sign(&mut self, at: Timestamp) {
@@ -226,8 +244,10 @@ impl LineWriter {
         self.before.buffer = self.buffer.len();
         self.before.tree.copy_from(&self.tree);
         self.names.mark();
+        self.writes.mark();
         self.before.signed = self.signed;
         self.before.newest = Some(self.newest);
+        self.before.segment = self.segment;
     }
 
     fn push(&mut self, line: &Line<'_>) -> u64 {
@@ -242,7 +262,10 @@ impl LineWriter {
         match record {
             AuditRecord::Decision(decision) => self.decision(decision),
             AuditRecord::Intent(intent) => self.intent(intent),
-            AuditRecord::Outcome(OutcomeRecord { at, intent, outcome }) => {
+            AuditRecord::Outcome(record @ OutcomeRecord { at, intent, outcome }) => {
+                if intent.log == self.log {
+                    self.writes.settle(record);
+                }
                 Ok(self.push(&Line::Outcome(OutcomeLine {
                     at: *at,
                     log: intent.log,
@@ -367,7 +390,9 @@ impl LineWriter {
             target,
             erases: Cow::Borrowed(&record.erases),
         });
-        Ok(self.push(&line))
+        let index = self.push(&line);
+        self.writes.open(index, record);
+        Ok(index)
     }
 
     fn target(&mut self, target: &Target) -> Result<TargetLine, AuditError> {

@@ -221,7 +221,8 @@ pub struct DeadLog {
     pub size: u64,
     /// The root of its Merkle tree.
     pub root: Digest,
-    /// What its writer signed of it on the way: the first record, and each checkpoint.
+    /// What its writer signed of it on the way, in order: the first record, and each checkpoint. Of a
+    /// log whose last part alone was read, from that on which signs all before it.
     pub checkpoints: Vec<TreeHead>,
     /// The greatest size that it says its storage has [registered](AuditSink::registered).
     pub registered: u64,

@@ -9,11 +9,19 @@ use strongroom::{
 };
 
 fn builder(dir: &Path, passphrase: &str) -> Result<blocking::Builder, Box<dyn std::error::Error>> {
+    builder_over(dir, passphrase, FileLog::open(dir.join("audit"))?)
+}
+
+fn builder_over(
+    dir: &Path,
+    passphrase: &str,
+    log: FileLog,
+) -> Result<blocking::Builder, Box<dyn std::error::Error>> {
     Ok(strongroom::Strongroom::builder()
         .storage(SqliteStorage::open(dir.join("secrets.db"))?)
         .seal(Passphrase::new(passphrase).with_cost(Argon2Cost::LEAST))
         .policy(Policy::owned_by(&Principal::user("alice")))
-        .audit(FileLog::open(dir.join("audit"))?)
+        .audit(log)
         .blocking())
 }
 
@@ -277,4 +285,89 @@ fn no_file_of_a_store_holds_a_name_or_a_value() {
         }
     }
     assert!(files >= 2);
+}
+
+/// The files of the logs of a store.
+fn log_files(dir: &Path) -> usize {
+    let entries = std::fs::read_dir(dir.join("audit")).unwrap();
+    entries.filter(|entry| entry.as_ref().unwrap().path().extension().unwrap() == "jsonl").count()
+}
+
+#[test]
+fn a_log_of_many_files_is_written_by_threads_copied_settled_and_verified() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (dir, copy) = (scratch.path().join("room"), scratch.path().join("copy"));
+    let open = |dir: &Path| {
+        let log = FileLog::open(dir.join("audit")).unwrap().with_segment_bytes(4096);
+        builder_over(dir, "passphrase", log).unwrap().open_or_create().unwrap()
+    };
+    let check = |room: &blocking::Strongroom| {
+        for path in ["prod/t0", "prod/t1", "prod/t2"] {
+            assert_eq!(bytes(&alice(room).get(path).unwrap()), b"39");
+        }
+        honest(&alice(room));
+    };
+    let room = open(&dir);
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let alice = alice(&room);
+            scope.spawn(move || {
+                for value in 0..40 {
+                    let value = Opaque::new(value.to_string().as_bytes());
+                    alice.put(&*format!("prod/t{thread}"), value).unwrap();
+                }
+            });
+        }
+        // What is written meanwhile is in order at any time.
+        (0..5).for_each(|_| honest(&alice(&room)));
+    });
+    check(&room);
+    alice(&room).backup(&copy).unwrap();
+    let files = log_files(&dir);
+    assert!(files > 10, "{files}");
+    drop(room); // no close: the next opener settles it
+    for dir in [&dir, &copy] {
+        let room = open(dir);
+        check(&room);
+        assert!(log_files(dir) > files);
+        room.close().unwrap();
+        check(&open(dir));
+    }
+}
+
+#[test]
+fn a_log_that_went_on_since_it_was_registered_is_known_again_and_missed_where_it_lost_files() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("room");
+    let open = |dir: &Path| {
+        let log = FileLog::open(dir.join("audit")).unwrap().with_segment_bytes(4096);
+        builder_over(dir, "passphrase", log).unwrap().open_or_create()
+    };
+    // Reads register nothing: what the storage knows of the log lies in its first file.
+    let go_on = |room: &blocking::Strongroom| {
+        let before = log_files(&dir);
+        for _ in 0..100 {
+            assert_eq!(bytes(&alice(room).get("prod/db").unwrap()), b"x");
+        }
+        assert!(log_files(&dir) > before + 2);
+    };
+    let room = open(&dir).unwrap();
+    alice(&room).put("prod/db", Opaque::new(b"x")).unwrap();
+    go_on(&room);
+    drop(room);
+    let room = open(&dir).unwrap();
+    honest(&alice(&room));
+    go_on(&room);
+    room.checkpoint().unwrap();
+    drop(room);
+    let files = std::fs::read_dir(dir.join("audit")).unwrap().map(|entry| entry.unwrap().path());
+    let newest = files
+        .filter(|path| path.extension().unwrap() == "jsonl")
+        .max_by_key(|path| std::fs::metadata(path).unwrap().modified().unwrap());
+    std::fs::remove_file(newest.unwrap()).unwrap();
+    let refused = open(&dir).unwrap_err();
+    assert!(
+        matches!(refused, Error::Tampered(strongroom::Tampered::AuditLogRolledBack { .. })),
+        "{refused:?}"
+    );
 }
