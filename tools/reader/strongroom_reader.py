@@ -25,6 +25,9 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 CIPHERS = {1: AESGCM, 2: ChaCha20Poly1305}
 ALL = (bytes(CIPHERS), b"\x01")  # suites and formats
+CARRIED = ("kind", "key", "seq", "write", "target", "name", "version")
+NAMES = ("name", "principal", "rule", "explanation", "source", "reason")
+IDENTITY = ("v", "origin", "store_key", "log_key", "certificate")
 STATES = {1: "enabled", 2: "disabled", 3: "deleted", 4: "destroyed"}
 
 
@@ -276,46 +279,89 @@ def root_of(leaves):
     return sha256(b"\x01" + root_of(leaves[:split]) + root_of(leaves[split:]))
 
 
-def read_log(path, store, audit, accepted):
-    leaves, names, first = [], [], None
-    token_key = expand(audit, b"strongroom/token/v1\0", 32)
-    log = bytes.fromhex(path.stem)
-    lines = path.read_bytes().rstrip(b"\0").split(b"\n")[:-1]
+def frontier_of(leaves):
+    """The roots of the perfect subtrees, the largest first."""
+    roots, start = [], 0
+    for bit in reversed(range(len(leaves).bit_length())):
+        if len(leaves) >> bit & 1:
+            roots.append(root_of(leaves[start : start + (1 << bit)]).hex())
+            start += 1 << bit
+    return roots
+
+
+def log_lines(path, is_last):
+    lines = path.read_bytes().rstrip(b"\0").split(b"\n")
+    torn = lines.pop()
     ended = bool(lines) and lines[-1].startswith(b'{"t":"close"')
+    assert is_last or not torn, "a segment before the last one is not whole"
     for raw in lines:
-        if b"\0" in raw and not ended:  # lost in a power cut: the log ends here
-            break
-        line = json.loads(raw)
-        assert json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() == raw
-        first = first or line
-        if line["t"] == "name":
-            sealed = bytes.fromhex(line["sealed"])
-            reader = Reader(open_record(audit, sealed, 6, store, log, accepted=accepted))
-            name = reader.text()
-            reader.padding()
-            token = mac(token_key, bytes([int(line["class"])]) + name.encode())[:16]
-            assert token.hex() == line["token"], "a name under another token"
-            names.append(name)
-        if line["t"] == "checkpoint":
-            origin, root = first["origin"], root_of(leaves)
-            assert int(line["size"]) == len(leaves) and line["root"] == root.hex()
-            note = f"{origin}\n{len(leaves)}\n{base64.b64encode(root).decode()}\n"
-            log_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["log_key"]))
-            log_key.verify(bytes.fromhex(line["signature"]), note.encode())
-        if line["t"] == "close":
-            root = root_of(leaves)
-            assert int(line["size"]) == len(leaves) and line["root"] == root.hex()
-            message = b"strongroom/log-close/v1\0" + first["origin"].encode() + b"\0"
-            message += struct.pack(">QQ", int(line["at"]), len(leaves)) + root
-            message += struct.pack(">Q", int(line["registered"]))
-            log_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["log_key"]))
-            log_key.verify(bytes.fromhex(line["signature"]), message)
-        leaves.append(sha256(b"\x00" + raw))
+        if b"\0" in raw and is_last and not ended:  # lost in a power cut: the log ends here
+            return
+        yield raw
+
+
+def read_log(paths, store, audit, accepted):
+    """All segments of a log, in order."""
+    leaves, names, told, opened, first, ended = [], [], set(), {}, None, False
+    token_key = expand(audit, b"strongroom/token/v1\0", 32)
+    log = bytes.fromhex(paths[0].name.split(".")[0])
+    for number, path in enumerate(paths):
+        name = f"{log.hex()}.{number:06}.jsonl" if number else f"{log.hex()}.jsonl"
+        assert path.name == name, "a segment is missing"
+        to_carry = None
+        for raw in log_lines(path, number + 1 == len(paths)):
+            line = json.loads(raw)
+            assert json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() == raw
+            first = first or line
+            if to_carry and line["t"] not in ("name", "carried"):
+                raise AssertionError("an open write is not carried over")
+            if to_carry is None:
+                assert line["t"] == ("segment" if number else "open")
+                to_carry, told = sorted(opened) if number else [], set()
+            if line["t"] == "name":
+                sealed = bytes.fromhex(line["sealed"])
+                reader = Reader(open_record(audit, sealed, 6, store, log, accepted=accepted))
+                name = reader.text()
+                reader.padding()
+                token = mac(token_key, bytes([int(line["class"])]) + name.encode())[:16]
+                assert token.hex() == line["token"], "a name under another token"
+                told.add(line["token"])
+                names.append(name)
+            assert all(line[k] in told for k in NAMES if k in line), "a name is not told before"
+            if line["t"] == "intent":
+                opened[len(leaves)] = [line.get(k) for k in CARRIED]
+            if line["t"] == "outcome" and line["log"] == log.hex() and line["outcome"] != "unknown":
+                opened.pop(int(line["intent"]), None)
+            if line["t"] == "carried":
+                assert to_carry and int(line["intent"]) == to_carry.pop(0)
+                assert opened[int(line["intent"])] == [line.get(k) for k in CARRIED]
+            if line["t"] == "segment":
+                assert int(line["number"]) == number and int(line["carried"]) == len(opened)
+                assert line["frontier"] == frontier_of(leaves)
+                assert all(line[k] == first[k] for k in IDENTITY)
+            if line["t"] in ("checkpoint", "segment"):
+                origin, root = first["origin"], root_of(leaves)
+                assert int(line["size"]) == len(leaves)
+                assert line.get("root", root.hex()) == root.hex()
+                note = f"{origin}\n{len(leaves)}\n{base64.b64encode(root).decode()}\n"
+                log_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["log_key"]))
+                log_key.verify(bytes.fromhex(line["signature"]), note.encode())
+            ended = line["t"] == "close"
+            if ended:
+                root = root_of(leaves)
+                assert int(line["size"]) == len(leaves) and line["root"] == root.hex()
+                message = b"strongroom/log-close/v1\0" + first["origin"].encode() + b"\0"
+                message += struct.pack(">QQ", int(line["at"]), len(leaves)) + root
+                message += struct.pack(">Q", int(line["registered"]))
+                log_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["log_key"]))
+                log_key.verify(bytes.fromhex(line["signature"]), message)
+            leaves.append(sha256(b"\x00" + raw))
+        assert to_carry == [], "an open write is not carried over"
     assert first["t"] == "open" and first["origin"] == f"strongroom/{store.hex()}/{log.hex()}"
     certified = b"strongroom/log-certificate/v1\0" + store + log + bytes.fromhex(first["log_key"])
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["store_key"]))
     key.verify(bytes.fromhex(first["certificate"]), certified)
-    shown = {"log": path.stem, "lines": len(leaves), "root": root_of(leaves).hex(), "names": names}
+    shown = {"log": log.hex(), "lines": len(leaves), "root": root_of(leaves).hex(), "names": names}
     return shown, leaves, ended
 
 
@@ -468,9 +514,13 @@ def main():
             for shown in read_head(records, store, namespaces, accepted, key, record):
                 print(json.dumps(shown))
     logs = {}
-    for path in sorted((directory / "audit").glob("*.jsonl")):
-        shown, leaves, ended = read_log(path, store, audit, accepted)
-        logs[path.stem] = leaves, ended
+    files = {}
+    for path in (directory / "audit").glob("*.jsonl"):
+        files.setdefault(path.name.split(".")[0], []).append(path)
+    for log, paths in sorted(files.items()):
+        paths.sort(key=lambda path: (len(path.name), path.name))  # the first has a shorter name
+        shown, leaves, ended = read_log(paths, store, audit, accepted)
+        logs[log] = leaves, ended
         print(json.dumps(shown))
     place = bytes.fromhex((directory / "audit" / "directory.id").read_text().removesuffix("\n"))
     for key, record in records.items():

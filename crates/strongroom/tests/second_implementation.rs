@@ -109,7 +109,7 @@ fn python_reads_a_whole_store() {
         .storage(SqliteStorage::open(dir.join("secrets.db")).unwrap())
         .seal(Passphrase::new("pass phrase").with_cost(Argon2Cost::LEAST))
         .policy(Policy::owned_by(&owner))
-        .audit(FileLog::open(dir.join("audit")).unwrap())
+        .audit(FileLog::open(dir.join("audit")).unwrap().with_segment_bytes(64 * 1024))
         .blocking()
         .create()
         .unwrap();
@@ -127,6 +127,8 @@ fn python_reads_a_whole_store() {
     alice.put("dev/gone", Opaque::new(b"x")).unwrap();
     alice.purge("dev/gone").unwrap();
     room.close().unwrap();
+    let logs = std::fs::read_dir(dir.join("audit")).unwrap().count();
+    assert!(logs > 5, "the log is in {logs} files");
 
     let read = reader().arg(&dir).env("ROOM_PASSPHRASE", "pass phrase").output().unwrap();
     let shown = String::from_utf8(read.stdout).unwrap();
