@@ -7,6 +7,9 @@
 //! [`LineWriter`] makes the lines for other sinks, [`read_line`] takes them in one spelling only,
 //! and [`Verifier`] holds stored records against all logs without any key.
 //!
+//! Who holds the root of a log needs no copy of it: an [`InclusionProof`] shows them that a record is
+//! in it, and a [`ConsistencyProof`] that it only grew.
+//!
 //! ```
 //! use strongroom_audit::{FileLog, verify_logs};
 //!
@@ -28,6 +31,7 @@ mod hex;
 mod line;
 mod medium;
 mod names;
+mod proof;
 mod read;
 mod reader;
 mod registry;
@@ -48,9 +52,11 @@ pub use line::{
     IntentLine, Line, NameClass, NameLine, NameToken, OpenLine, OutcomeLine, SegmentLine,
     TargetLine,
 };
+pub use proof::{ConsistencyProof, ConsistencyProver, InclusionProof, InclusionProver, ProofError};
 pub use read::{MAX_LINE_BYTES, read_line};
 pub use registry::{LogStage, RegistryError, RegistryRecord};
 pub use report::{Counts, Finding, Report, Verdict};
+pub use strongroom_core::TreeHead;
 pub use tree::MerkleTree;
 pub use verify::{Verifier, verify_dir, verify_logs};
 pub use writer::{LineWriter, MAX_NAME_BYTES, MAX_REQUEST_ID_BYTES};

@@ -28,13 +28,21 @@ impl MerkleTree {
 
     /// Appends a leaf.
     pub fn push(&mut self, leaf: &[u8]) {
+        self.push_telling(leaf, |_, _, _| {});
+    }
+
+    /// The same, telling of each perfect subtree that this leaf makes whole: its height, its number
+    /// among those of that height, and its root. The leaf itself is the first of them.
+    pub(crate) fn push_telling(&mut self, leaf: &[u8], mut tell: impl FnMut(u32, u64, &[u8; 32])) {
         let mut digest = leaf_hash(leaf);
-        let mut bits = self.size;
-        while bits & 1 == 1 {
+        let (mut height, mut number) = (0, self.size);
+        tell(height, number, &digest);
+        while number & 1 == 1 {
             if let Some(left) = self.frontier.pop() {
                 digest = node_hash(&left, &digest);
             }
-            bits >>= 1;
+            (height, number) = (height + 1, number >> 1);
+            tell(height, number, &digest);
         }
         self.frontier.push(digest);
         self.size += 1;
@@ -88,6 +96,12 @@ impl MerkleTree {
         fits.then(|| Self { size, frontier: frontier() })
     }
 
+    /// Height and root of each perfect subtree that it is made of, the largest first.
+    pub(crate) fn subtrees(&self) -> impl Iterator<Item = (u32, &[u8; 32])> {
+        let heights = (0..u64::BITS).rev().filter(|height| self.size >> height & 1 == 1);
+        heights.zip(&self.frontier)
+    }
+
     /// Becomes a copy of another tree without giving up the memory in hand.
     pub(crate) fn copy_from(&mut self, other: &Self) {
         self.size = other.size;
@@ -95,11 +109,11 @@ impl MerkleTree {
     }
 }
 
-fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
+pub(crate) fn leaf_hash(leaf: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update([0]).chain_update(leaf).finalize().into()
 }
 
-fn node_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
+pub(crate) fn node_hash(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
 
