@@ -62,7 +62,7 @@ pub fn signed_note(open: &OpenLine, checkpoint: &CheckpointLine) -> String {
 }
 
 /// SHA-256(name ‖ LF ‖ 1 ‖ key), cut to four bytes; 1 is Ed25519.
-fn key_hash(name: &str, key: &[u8; 32]) -> [u8; 4] {
+pub(crate) fn key_hash(name: &str, key: &[u8; 32]) -> [u8; 4] {
     let digest: [u8; 32] = Sha256::new()
         .chain_update(name)
         .chain_update([b'\n', 1])

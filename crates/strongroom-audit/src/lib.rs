@@ -7,8 +7,9 @@
 //! [`LineWriter`] makes the lines for other sinks, [`read_line`] takes them in one spelling only,
 //! and [`Verifier`] holds stored records against all logs without any key.
 //!
-//! Who holds the root of a log needs no copy of it: an [`InclusionProof`] shows them that a record is
-//! in it, and a [`ConsistencyProof`] that it only grew.
+//! Who holds a signed checkpoint of a log needs no copy of it: [`prove_record`] shows them that a
+//! record is in it, and [`prove_consistency`] that it only grew. Both are the proofs of RFC 6962, and
+//! [`TlogProof`] and [`signed_note`] write them as tools for transparency logs read them.
 //!
 //! ```
 //! use strongroom_audit::{FileLog, verify_logs};
@@ -31,6 +32,7 @@ mod hex;
 mod line;
 mod medium;
 mod names;
+mod note;
 mod proof;
 mod read;
 mod reader;
@@ -38,6 +40,7 @@ mod registry;
 mod report;
 mod sync;
 mod tail;
+mod tlog;
 mod tree;
 mod verify;
 mod writer;
@@ -52,11 +55,16 @@ pub use line::{
     IntentLine, Line, NameClass, NameLine, NameToken, OpenLine, OutcomeLine, SegmentLine,
     TargetLine,
 };
-pub use proof::{ConsistencyProof, ConsistencyProver, InclusionProof, InclusionProver, ProofError};
+pub use note::{MAX_NOTE_BYTES, NoteError, open_note, verifier_key};
+pub use proof::{
+    ConsistencyProof, ConsistencyProver, InclusionProof, InclusionProver, ProofError, ProveError,
+    ProvenRecord, prove_consistency, prove_inclusion, prove_record,
+};
 pub use read::{MAX_LINE_BYTES, read_line};
 pub use registry::{LogStage, RegistryError, RegistryRecord};
 pub use report::{Counts, Finding, Report, Verdict};
 pub use strongroom_core::TreeHead;
+pub use tlog::{TlogProof, TlogProofError};
 pub use tree::MerkleTree;
 pub use verify::{Verifier, verify_dir, verify_logs};
 pub use writer::{LineWriter, MAX_NAME_BYTES, MAX_REQUEST_ID_BYTES};

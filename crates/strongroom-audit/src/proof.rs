@@ -7,8 +7,10 @@ use thiserror::Error;
 
 use crate::tree::{leaf_hash, node_hash};
 
+mod dir;
 mod prover;
 
+pub use dir::{ProveError, ProvenRecord, prove_consistency, prove_inclusion, prove_record};
 pub use prover::{ConsistencyProver, InclusionProver};
 
 /// Why a proof was not made, or is none.
@@ -109,7 +111,8 @@ impl InclusionProof {
     /// Checks that the log with this head has this line (without its line end) at the index, by RFC
     /// 9162 section 2.1.3.2. It takes at most 65 hashes.
     ///
-    /// Take the head from where you trust it: from a signed checkpoint, or from a log that was verified.
+    /// Take the head from where you trust it: from a [signed checkpoint](crate::open_note), or from a
+    /// log that was verified.
     ///
     /// # Errors
     /// `NotIncluded` where it has not; others where the proof is out of shape or for another size.

@@ -1,0 +1,169 @@
+//! Signed notes: a checkpoint as it stands in the hands of others, read strictly and believed only
+//! with the log's signature.
+//!
+//! The formats are [C2SP signed-note](https://c2sp.org/signed-note) and
+//! [C2SP tlog-checkpoint](https://c2sp.org/tlog-checkpoint).
+
+use base64ct::{Base64, Encoding};
+use strongroom_core::{Digest, TreeHead};
+use thiserror::Error;
+
+use crate::certificate::{origin, verifies};
+use crate::checkpoint::{checkpoint_text, key_hash};
+use crate::line::OpenLine;
+
+/// The longest note that is read, in bytes: room for the signatures of many witnesses.
+pub const MAX_NOTE_BYTES: usize = 256 * 1024;
+
+/// Why a note is not believed.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NoteError {
+    /// It is no checkpoint that a log of this format signs.
+    #[error("the note is no checkpoint of a log: {detail}; get it again from where it is kept")]
+    Malformed {
+        /// What is wrong with it.
+        detail: &'static str,
+    },
+    /// It is a checkpoint of another log.
+    #[error("the checkpoint is of another log: ask for one of the log that you expect")]
+    OtherLog,
+    /// No signature of it is by this key.
+    #[error("the checkpoint is not signed by the log's key: check that the key is that log's")]
+    NotSigned,
+    /// A signature claims to be by this key, and is not.
+    #[error("the signature of the checkpoint does not hold: believe neither it nor who showed it")]
+    WrongSignature,
+}
+
+/// Reads a checkpoint of the log with this origin, and checks the signature by the log's Ed25519 key.
+///
+/// Signatures by others, of witnesses say, may stand beside it, and are passed over as the
+/// specification asks for. Every signature that bears the name and id of this key must hold.
+///
+/// The key is the one that [`OpenLine`] tells and certifies.
+///
+/// ```
+/// # use strongroom_audit::{CheckpointLine, OpenLine, signed_note};
+/// # use strongroom_core::{Digest, LogId, StoreId, Timestamp};
+/// use strongroom_audit::{NoteError, open_note, origin};
+///
+/// # let open = OpenLine {
+/// #     store: StoreId::from_bytes([0x40; 16]), log: LogId::from_bytes([0x30; 8]),
+/// #     store_key: [0; 32], log_key: [2; 32], certificate: [0; 64], at: Timestamp::default(),
+/// # };
+/// # let checkpoint = CheckpointLine {
+/// #     at: Timestamp::default(), size: 12, root: Digest::from_bytes([1; 32]), signature: [3; 64],
+/// # };
+/// let forged = signed_note(&open, &checkpoint);
+/// let name = origin(open.store, open.log);
+/// assert_eq!(open_note(&forged, &name, &open.log_key), Err(NoteError::WrongSignature));
+/// assert_eq!(open_note(&forged, &name, &[9; 32]), Err(NoteError::NotSigned));
+/// ```
+///
+/// # Errors
+/// `Malformed`, `OtherLog`, `NotSigned` or `WrongSignature`; nothing of the note may be believed then.
+pub fn open_note(note: &str, origin: &str, key: &[u8; 32]) -> Result<TreeHead, NoteError> {
+    let note = Note::read(note)?;
+    if note.origin != origin {
+        return Err(NoteError::OtherLog);
+    }
+    let id = key_hash(origin, key);
+    let mut is_signed = false;
+    for line in note.signatures.lines() {
+        let (name, signature) = read_signature(line)?;
+        let Some((of, signature)) = signature.split_first_chunk() else { continue };
+        if name != origin || *of != id {
+            continue;
+        }
+        let holds = <&[u8; 64]>::try_from(signature)
+            .is_ok_and(|signature| verifies(key, note.text.as_bytes(), signature));
+        if !holds {
+            return Err(NoteError::WrongSignature);
+        }
+        is_signed = true;
+    }
+    if is_signed { Ok(note.head) } else { Err(NoteError::NotSigned) }
+}
+
+/// The key of a log as tools for signed notes take it: name, key id in hex and base64 of 1 (for
+/// Ed25519) and the key, with plus signs between, as Go's
+/// [`sumdb/note`](https://pkg.go.dev/golang.org/x/mod/sumdb/note) writes them.
+///
+/// ```
+/// # use strongroom_audit::{OpenLine, verifier_key};
+/// # use strongroom_core::{LogId, StoreId, Timestamp};
+/// # let open = OpenLine {
+/// #     store: StoreId::from_bytes([0x40; 16]), log: LogId::from_bytes([0x30; 8]),
+/// #     store_key: [0; 32], log_key: [2; 32], certificate: [0; 64], at: Timestamp::default(),
+/// # };
+/// assert!(verifier_key(&open).starts_with(
+///     "strongroom/40404040404040404040404040404040/3030303030303030+"
+/// ));
+/// ```
+#[must_use]
+pub fn verifier_key(open: &OpenLine) -> String {
+    let name = origin(open.store, open.log);
+    let id = u32::from_be_bytes(key_hash(&name, &open.log_key));
+    let key = [&[1], open.log_key.as_slice()].concat();
+    format!("{name}+{id:08x}+{}", Base64::encode_string(&key))
+}
+
+/// A note that is in order, and that nobody may believe yet.
+pub(crate) struct Note<'a> {
+    /// What is signed.
+    text: &'a str,
+    origin: &'a str,
+    head: TreeHead,
+    signatures: &'a str,
+}
+
+impl<'a> Note<'a> {
+    pub(crate) fn read(note: &'a str) -> Result<Self, NoteError> {
+        let malformed = |detail| NoteError::Malformed { detail };
+        if note.len() > MAX_NOTE_BYTES {
+            return Err(malformed("it is longer than 256 KiB"));
+        }
+        if note.bytes().any(|byte| byte < b' ' && byte != b'\n') {
+            return Err(malformed("it has control characters"));
+        }
+        // The last empty line separates the text from the signatures.
+        let (text, signatures) =
+            note.rsplit_once("\n\n").ok_or(malformed("no empty line ends its text"))?;
+        let text = note.get(..=text.len()).unwrap_or_default();
+        if signatures.is_empty() || !signatures.ends_with('\n') {
+            return Err(malformed("it has no signature, or its last line has no end"));
+        }
+        signatures.lines().try_for_each(|line| read_signature(line).map(drop))?;
+        let (origin, head) =
+            read_checkpoint(text).ok_or(malformed("its text is not origin, size and root"))?;
+        Ok(Self { text, origin, head, signatures })
+    }
+}
+
+/// The name of a signature's key, and key id and signature.
+fn read_signature(line: &str) -> Result<(&str, Vec<u8>), NoteError> {
+    let malformed = NoteError::Malformed { detail: "a signature is not in order" };
+    let (name, signature) =
+        line.strip_prefix("\u{2014} ").and_then(|line| line.split_once(' ')).ok_or(malformed)?;
+    let is_name = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+');
+    match Base64::decode_vec(signature) {
+        // A key id of four bytes, and at least one more.
+        Ok(signature) if is_name && signature.len() > 4 => Ok((name, signature)),
+        _ => Err(malformed),
+    }
+}
+
+/// Origin, size and root in the one spelling that a log's writer signs.
+fn read_checkpoint(text: &str) -> Option<(&str, TreeHead)> {
+    let mut lines = text.lines();
+    let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
+    let head = TreeHead { size: size.parse().ok()?, root: read_digest(root)? };
+    let again = checkpoint_text(origin, head.size, head.root);
+    (!origin.is_empty() && again == text).then_some((origin, head))
+}
+
+/// A digest in base64: with its padding, and no other spelling.
+pub(crate) fn read_digest(text: &str) -> Option<Digest> {
+    Base64::decode_vec(text).ok()?.try_into().ok().map(Digest::from_bytes)
+}
