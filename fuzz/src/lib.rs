@@ -9,11 +9,13 @@ mod audit;
 mod core;
 mod crypto;
 mod policy;
+mod tlog;
 
 pub use audit::audit_line;
 pub use core::{fields, metadata, path, reference, timestamp};
 pub use crypto::{passphrase_reader, record, store_records};
 pub use policy::{policy_json, policy_toml, policy_yaml};
+pub use tlog::{note, tlog_proof};
 
 /// A target: the name of its corpus folder, and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -26,6 +28,8 @@ pub const TARGETS: &[Target] = &[
     ("metadata", metadata),
     ("fields", fields),
     ("audit_line", audit_line),
+    ("note", note),
+    ("tlog_proof", tlog_proof),
     ("policy_toml", policy_toml),
     ("policy_json", policy_json),
     ("policy_yaml", policy_yaml),
