@@ -99,7 +99,19 @@ pub fn cpu_seconds() -> Outcome<f64> {
 /// # Errors
 /// Where `/proc` cannot be read.
 pub fn resident_bytes() -> Outcome<u64> {
+    memory_figure("VmRSS:")
+}
+
+/// The most memory that was ever resident, in bytes. Linux only.
+///
+/// # Errors
+/// Where `/proc` cannot be read.
+pub fn peak_bytes() -> Outcome<u64> {
+    memory_figure("VmHWM:")
+}
+
+fn memory_figure(name: &str) -> Outcome<u64> {
     let text = std::fs::read_to_string("/proc/self/status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such figure")?;
     Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
 }

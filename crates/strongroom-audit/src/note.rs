@@ -159,7 +159,7 @@ fn read_checkpoint(text: &str) -> Option<(&str, TreeHead)> {
     let mut lines = text.lines();
     let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
     let head = TreeHead { size: size.parse().ok()?, root: read_digest(root)? };
-    let again = checkpoint_text(origin, head.size, head.root);
+    let again = checkpoint_text(origin, head);
     (!origin.is_empty() && again == text).then_some((origin, head))
 }
 

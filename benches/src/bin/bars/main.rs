@@ -10,6 +10,7 @@ mod processes;
 mod put;
 mod size;
 mod start;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,8 @@ use strongroom_benches::{Outcome, child, has_flag, say};
 /// Measures a bar, in full or quickly.
 type Measure = fn(bool) -> Outcome;
 
-const BARS: [(&str, Measure); 12] = [
+const BARS: [(&str, Measure); 13] = [
+    ("verify", verify::verify),
     ("append", append::append),
     ("get-current", get::current),
     ("get-at-most", get::at_most),

@@ -134,7 +134,8 @@ pub fn prove_consistency(
 pub fn prove_record(dir: impl AsRef<Path>, record: Receipt) -> Result<ProvenRecord, ProveError> {
     let file = find(dir.as_ref(), record.log)?;
     let not_signed = ProveError::NotSigned { receipt: record };
-    let Some(open) = owner(&file.path)? else { return Err(not_signed) };
+    let first = file.segments.first().map(owner).transpose()?.flatten();
+    let Some(open) = first else { return Err(not_signed) };
     let mut way = Way::from_leaf(record.index);
     let mut proven = None;
     let mut note = None;
@@ -167,15 +168,17 @@ pub fn prove_record(dir: impl AsRef<Path>, record: Receipt) -> Result<ProvenReco
 
 fn is_signed(open: &OpenLine, checkpoint: &CheckpointLine, way: &Way) -> bool {
     let head = way.tree.head();
-    let text = checkpoint_text(&origin(open.store, open.log), head.size, head.root);
-    (checkpoint.size, checkpoint.root) == (head.size, head.root)
-        && verifies(&open.log_key, text.as_bytes(), &checkpoint.signature)
+    let text = checkpoint_text(&origin(open.store, open.log), head);
+    checkpoint.head() == head && verifies(&open.log_key, text.as_bytes(), &checkpoint.signature)
 }
 
 fn find(dir: &Path, log: LogId) -> Result<LogFile, ProveError> {
     logs(dir)?
         .into_iter()
-        .find(|file| file.log == log)
+        // A proof begins with the first line.
+        .find(|file| {
+            file.log == log && file.segments.first().is_some_and(|first| first.number == 0)
+        })
         .ok_or_else(|| ProveError::NoLog { log, dir: dir.display().to_string().into() })
 }
 
@@ -185,11 +188,13 @@ fn read_lines(
     mut take: impl FnMut(&[u8]) -> Result<bool, ProveError>,
 ) -> Result<(), ProveError> {
     let unreadable = |error| failed("a log cannot be read: check its permissions", error);
-    let handle = File::open(&file.path).map_err(unreadable)?;
-    let mut lines = Lines::new(&handle).map_err(unreadable)?;
-    while let Some(line) = lines.next().map_err(unreadable)? {
-        if !take(line)? {
-            break;
+    for (segment, is_last) in file.in_order() {
+        let handle = File::open(&segment.path).map_err(unreadable)?;
+        let mut lines = Lines::new(&handle, is_last).map_err(unreadable)?;
+        while let Some(line) = lines.next().map_err(unreadable)? {
+            if !take(line)? {
+                return Ok(());
+            }
         }
     }
     Ok(())

@@ -351,7 +351,7 @@ impl History {
     /// The newest open intent beyond a number that was there before the storage was read.
     fn open_after(&self, seq: u64) -> Option<LastDone> {
         let open = self.rare.as_deref()?.open.iter();
-        open.filter(|intent| intent.seq > seq && !intent.late).next_back().map(LastDone::from)
+        open.rev().find(|intent| intent.seq > seq && !intent.late).map(LastDone::from)
     }
 
     fn newest_unsettled(&self) -> Option<LastDone> {
