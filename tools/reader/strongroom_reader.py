@@ -362,10 +362,10 @@ def read_log(paths, store, audit, accepted):
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["store_key"]))
     key.verify(bytes.fromhex(first["certificate"]), certified)
     shown = {"log": log.hex(), "lines": len(leaves), "root": root_of(leaves).hex(), "names": names}
-    return shown, leaves, ended
+    return shown, leaves, ended, bytes.fromhex(first["directory"])
 
 
-def check_registry(store, directory, key, record, logs):
+def check_registry(store, directories, key, record, logs):
     """What the storage keeps of a log, against the log."""
     version, public, log, place, stage, size, root, signature = struct.unpack(
         ">B32s8s8sBQ32s64s", record
@@ -373,7 +373,7 @@ def check_registry(store, directory, key, record, logs):
     assert version == 1 and key[1:] == log and store_id(public) == store
     message = b"strongroom/log-registry/v1\0" + record[:-64]
     Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    if place != directory:
+    if place not in directories or stage == 4:  # kept elsewhere, or lost and accepted
         return
     leaves, ended = logs[log.hex()]
     assert len(leaves) >= size and root_of(leaves[:size]) == root, "a log that was cut or replaced"
@@ -513,19 +513,19 @@ def main():
         if key[0] == 3:
             for shown in read_head(records, store, namespaces, accepted, key, record):
                 print(json.dumps(shown))
-    logs = {}
+    logs, directories = {}, set()
     files = {}
     for path in (directory / "audit").glob("*.jsonl"):
         files.setdefault(path.name.split(".")[0], []).append(path)
     for log, paths in sorted(files.items()):
         paths.sort(key=lambda path: (len(path.name), path.name))  # the first has a shorter name
-        shown, leaves, ended = read_log(paths, store, audit, accepted)
+        shown, leaves, ended, place = read_log(paths, store, audit, accepted)
         logs[log] = leaves, ended
+        directories.add(place)
         print(json.dumps(shown))
-    place = bytes.fromhex((directory / "audit" / "directory.id").read_text().removesuffix("\n"))
     for key, record in records.items():
         if key[0] == 5:
-            check_registry(store, place, key, record, logs)
+            check_registry(store, directories, key, record, logs)
 
 
 if __name__ == "__main__":

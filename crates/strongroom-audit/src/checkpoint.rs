@@ -37,9 +37,10 @@ pub(crate) fn signs_segment(segment: &SegmentLine) -> bool {
 ///
 /// ```
 /// # use strongroom_audit::{CheckpointLine, OpenLine, signed_note};
-/// # use strongroom_core::{Digest, LogId, StoreId, Timestamp};
+/// # use strongroom_core::{Digest, DirectoryId, LogId, StoreId, Timestamp};
 /// # let open = OpenLine {
 /// #     store: StoreId::from_bytes([0x40; 16]), log: LogId::from_bytes([0x30; 8]),
+/// #     directory: DirectoryId::from_bytes([0x20; 8]),
 /// #     store_key: [0; 32], log_key: [2; 32], certificate: [0; 64], at: Timestamp::default(),
 /// # };
 /// # let checkpoint = CheckpointLine {

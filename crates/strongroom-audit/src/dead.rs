@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use strongroom_core::{
-    AuditError, DeadLog, EndedLog, Key, KnownLog, LogId, OpenIntent, Outcome, Receipt,
+    AuditError, DeadLog, EndedLog, Key, KnownLog, LogId, OpenIntent, Outcome, Receipt, StoreId,
     StoreIdentity, TreeHead,
 };
 
@@ -19,6 +19,7 @@ use crate::line::{CarriedLine, Line, NameToken, OpenLine, SegmentLine};
 use crate::medium::failed;
 use crate::read::{MAX_LINE_BYTES, read_line};
 use crate::tree::MerkleTree;
+use crate::verify::Verifier;
 
 /// All logs, and the dead ones among them with the locks on those.
 pub(crate) struct Claimed {
@@ -36,7 +37,9 @@ pub(crate) fn claim(
     let (mut known, mut logs) = (Vec::with_capacity(files.len()), Vec::new());
     let mut settled = HashSet::new();
     for file in files {
-        let found = if file.settled { Found::Live } else { look_at(file)? };
+        // A marker is a hint, which whoever can write to the directory can leave.
+        let is_settled = file.settled && identity.is_settled(file.log);
+        let found = if is_settled { Found::Live } else { look_at(file)? };
         let ended = if let Found::Ended(end) = &found { Some(*end) } else { None };
         known.push(KnownLog { log: file.log, ended });
         let Found::Dead(last, handle) = found else { continue };
@@ -111,6 +114,24 @@ fn end_of(file: &File) -> std::io::Result<Option<EndedLog>> {
     }))
 }
 
+/// Whether a log is whole, and its writer ended it: all its lines are read. It is on the medium then.
+pub(crate) fn confirm_end(file: &LogFile, store: StoreId) -> Result<bool, AuditError> {
+    let unreadable = |error| failed("a log cannot be read: check its permissions", error);
+    let mut verifier = Verifier::new(Some(store));
+    let mut is_ended = false;
+    for (segment, is_last) in file.in_order() {
+        let handle = File::open(&segment.path).map_err(unreadable)?;
+        handle.sync_data().map_err(|error| failed("a log cannot be synced", error))?;
+        let mut lines = Lines::new(&handle, is_last).map_err(unreadable)?;
+        while let Some(line) = lines.next().map_err(unreadable)? {
+            verifier.line(file.log, line);
+        }
+        verifier.end_of_log(file.log, lines.has_torn_end());
+        is_ended = lines.is_ended();
+    }
+    Ok(is_ended && !verifier.finish().accuses())
+}
+
 /// Reads the last segment of a log, which tells all that is needed to settle it.
 fn read(
     log: LogId,
@@ -158,6 +179,8 @@ pub struct DeadLogReader {
     tree: MerkleTree,
     checkpoints: Vec<TreeHead>,
     registered: u64,
+    /// What the last checkpoint says. The next one signs it.
+    unsigned: u64,
     names: HashMap<NameToken, Vec<u8>>,
     intents: Vec<Told>,
     outcomes: Vec<Receipt>,
@@ -192,6 +215,7 @@ impl DeadLogReader {
             tree: MerkleTree::new(),
             checkpoints: Vec::new(),
             registered: 0,
+            unsigned: 0,
             names: HashMap::new(),
             intents: Vec::new(),
             outcomes: Vec::new(),
@@ -223,8 +247,11 @@ impl DeadLogReader {
             Line::Segment(segment) => return self.segment(&segment),
             Line::Carried(carried) => return self.carry(carried),
             Line::Checkpoint(line) => {
-                self.checkpoints.push(line.head());
-                self.registered = self.registered.max(line.registered);
+                // What it says that it signs; that it is so, its signature says to the verifier.
+                if line.head() == self.tree.head() {
+                    self.checkpoints.push(line.head());
+                }
+                self.says_registered(line.registered);
             }
             // A log whose last line this is has ended, and is not read here.
             Line::Close(_) => return Err("lines follow the end of the log"),
@@ -253,6 +280,10 @@ impl DeadLogReader {
         Ok(())
     }
 
+    fn says_registered(&mut self, size: u64) {
+        self.registered = self.registered.max(std::mem::replace(&mut self.unsigned, size));
+    }
+
     /// Takes what the lines before come to, or holds it against them where they were read.
     fn segment(&mut self, segment: &SegmentLine) -> Result<(), &'static str> {
         if segment.log.log != self.log || !signs_segment(segment) {
@@ -263,7 +294,7 @@ impl DeadLogReader {
             return Err("the lines before are others than it says");
         }
         self.checkpoints.push(tree.head());
-        self.registered = self.registered.max(segment.registered);
+        self.says_registered(segment.registered);
         self.tree = tree;
         self.names.clear();
         Ok(())
@@ -300,8 +331,18 @@ impl DeadLogReader {
         identity: &dyn StoreIdentity,
         settled: &mut HashSet<Receipt>,
     ) -> Result<DeadLog, AuditError> {
-        let Self { log, lines, tree, checkpoints, registered, names, intents, outcomes, carried } =
-            self;
+        let Self {
+            log,
+            lines,
+            tree,
+            checkpoints,
+            registered,
+            names,
+            intents,
+            outcomes,
+            carried,
+            ..
+        } = self;
         if !carried.is_whole() {
             return Err(fileless(lines, carried::MISSING));
         }
@@ -379,6 +420,11 @@ impl<'a> Lines<'a> {
         // another segment follows.
         let is_bad = !self.is_last && !self.line.is_empty();
         Ok((is_bad || self.line.len() as u64 >= limit).then_some(&self.line))
+    }
+
+    /// Whether this is the last segment, and its writer ended it.
+    const fn is_ended(&self) -> bool {
+        self.is_last && self.is_whole
     }
 
     /// Whether bytes without a line end were left behind the last line.

@@ -16,8 +16,6 @@ use crate::tail::STEP;
 use crate::writer::LineWriter;
 
 const SETTLED: &str = "settled";
-/// The file that says which directory this is.
-const IDENTITY: &str = "directory.id";
 
 /// A log of the directory.
 #[derive(Debug, Clone)]
@@ -118,59 +116,17 @@ pub(crate) fn create_dir(dir: &Path) -> Result<(), AuditError> {
     })
 }
 
-/// Which directory this is, drawn where it does not say so yet.
-pub(crate) fn identify(
-    dir: &Path,
-    identity: &dyn StoreIdentity,
-) -> Result<DirectoryId, AuditError> {
-    if let Some(id) = directory_id(dir)? {
-        return Ok(id);
-    }
-    let mut id = [0; DirectoryId::LENGTH];
-    identity.random(&mut id)?;
-    let id = DirectoryId::from_bytes(id);
-    let draft = dir.join(format!("{id}.{DRAFT}"));
-    let made = new_file(&draft)
-        .and_then(|mut file| {
-            writeln!(file, "{id}")?;
-            file.sync_data()
-        })
-        // Of several openers one is first, and a crash leaves all of it or nothing.
-        .and_then(|()| match std::fs::hard_link(&draft, dir.join(IDENTITY)) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        })
-        .and_then(|()| File::open(dir)?.sync_all());
-    let _ = std::fs::remove_file(&draft);
-    made.map_err(|error| failed("its identity cannot be written: check the directory", error))?;
-    let is_gone = || AuditError::unavailable("its identity is gone: open the store again");
-    directory_id(dir)?.ok_or_else(is_gone)
-}
-
-/// Which directory it says that it is; `None` where it says nothing.
-pub(crate) fn directory_id(dir: &Path) -> Result<Option<DirectoryId>, AuditError> {
-    let text = match std::fs::read(dir.join(IDENTITY)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(failed("its identity cannot be read: check its permissions", error));
-        }
-    };
-    let id = std::str::from_utf8(&text).ok().and_then(|text| text.strip_suffix('\n')?.parse().ok());
-    id.map(Some).ok_or_else(|| AuditError::Malformed {
-        file: IDENTITY.into(),
-        line: 1,
-        detail: "it is not the id of a directory".into(),
-    })
-}
-
 /// Makes the file of a new log.
 pub(crate) fn create_log(
     dir: &Path,
+    directory: Option<DirectoryId>,
     identity: &Arc<dyn StoreIdentity>,
 ) -> Result<(LineWriter, LogFolder, Begun), AuditError> {
     loop {
-        let mut writer = LineWriter::begin(Arc::clone(identity))?;
+        let mut writer = match directory {
+            Some(directory) => LineWriter::begin_in(directory, Arc::clone(identity))?,
+            None => LineWriter::begin(Arc::clone(identity))?,
+        };
         let folder = LogFolder::new(dir, writer.log());
         match folder::begin(&folder, 0, writer.pending()) {
             Ok(Begun { doubt: Some(error), .. }) | Err(NotBegun::Failed(error)) => {
@@ -289,9 +245,7 @@ pub(crate) fn files(dir: &Path) -> Result<Vec<(String, u64)>, AuditError> {
     let mut files = Vec::new();
     for path in whole_entries(dir)? {
         let is_ours = path.extension().is_some_and(|text| text == LOG || text == SETTLED);
-        if (is_ours && named_after(&path).is_some())
-            || path.file_name().is_some_and(|n| n == IDENTITY)
-        {
+        if is_ours && named_after(&path).is_some() {
             let length = File::open(&path)
                 .and_then(|file| length_of_lines(&file))
                 .map_err(|error| failed("a file cannot be read: check its permissions", error))?;

@@ -14,7 +14,9 @@ use strongroom_core::{
 };
 
 use crate::dead::Claimed;
+use crate::dir::LogFile;
 use crate::folder::{Begun, LOG, file_name};
+use crate::line::OpenLine;
 use crate::medium::{Medium, failed};
 use crate::reader::DirReader;
 use crate::sync::{Reached, Syncer, broken};
@@ -155,15 +157,18 @@ impl FileLog {
 
     fn begin(&self, identity: &Arc<dyn StoreIdentity>) -> Result<Attached, AuditError> {
         dir::create_dir(&self.dir)?;
-        if let Some(found) = self.find_owner()?
-            && found != identity.store()
+        let first = self.find_first()?;
+        if let Some(open) = &first
+            && open.store != identity.store()
         {
-            return Err(AuditError::OtherStore { expected: identity.store(), found });
+            return Err(AuditError::OtherStore { expected: identity.store(), found: open.store });
         }
         dir::clear_drafts(&self.dir)?;
-        let directory = Some(dir::identify(&self.dir, &**identity)?);
         let Claimed { known, dead, locks } = dead::claim(&dir::logs(&self.dir)?, &**identity)?;
-        let (writer, folder, Begun { medium, tail, .. }) = dir::create_log(&self.dir, identity)?;
+        let directory = first.map(|open| open.directory);
+        let (writer, folder, Begun { medium, tail, .. }) =
+            dir::create_log(&self.dir, directory, identity)?;
+        let directory = Some(writer.directory());
         let attached = Attached { log: writer.log(), directory, logs: known, dead };
         let segments = Segments::new(folder, self.limits, writer.now(), tail.length());
         let open = OpenLog::new(writer, medium, tail, segments, self.inline, locks);
@@ -171,15 +176,29 @@ impl FileLog {
         Ok(attached)
     }
 
-    fn find_owner(&self) -> Result<Option<StoreId>, AuditError> {
+    /// How the first log there is begins.
+    fn find_first(&self) -> Result<Option<OpenLine>, AuditError> {
         for file in dir::logs(&self.dir)? {
             for segment in &file.segments {
                 if let Some(open) = dead::owner(segment)? {
-                    return Ok(Some(open.store));
+                    return Ok(Some(open));
                 }
             }
         }
         Ok(None)
+    }
+
+    fn find(&self, log: LogId) -> Result<Option<LogFile>, AuditError> {
+        Ok(dir::logs(&self.dir)?.into_iter().find(|file| file.log == log))
+    }
+
+    /// The open log, where it is that one.
+    fn own(&self, log: LogId) -> Result<OwnLog<'_>, AuditError> {
+        let current = self.lock()?;
+        match &*current {
+            Some(open) if open.writer.log() == log => Ok(OwnLog(current)),
+            _ => Err(AuditError::Closed),
+        }
     }
 
     fn append_now(
@@ -218,7 +237,7 @@ impl FileLog {
 #[async_trait]
 impl AuditSink for FileLog {
     async fn owner(&self) -> Result<Option<StoreId>, AuditError> {
-        self.find_owner()
+        Ok(self.find_first()?.map(|open| open.store))
     }
 
     async fn attach(&self, store: Arc<dyn StoreIdentity>) -> Result<Attached, AuditError> {
@@ -259,20 +278,39 @@ impl AuditSink for FileLog {
         wait.await
     }
 
-    fn checkpoint(&self) -> Result<Option<TreeHead>, AuditError> {
-        self.lock()?.as_mut().ok_or(AuditError::Closed)?.checkpoint().map(Some)
+    fn checkpoint(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
+        self.own(log)?.with(OpenLog::checkpoint)
     }
 
-    fn signed(&self) -> Option<TreeHead> {
-        self.lock().ok()?.as_ref().map(|open| open.writer.signed())
+    fn signed(&self, log: LogId) -> Option<TreeHead> {
+        self.own(log).ok()?.with(|open| Ok(open.writer.signed())).ok()?
     }
 
-    fn registered(&self, size: u64) {
-        if let Ok(mut current) = self.lock()
-            && let Some(open) = current.as_mut()
-        {
-            open.writer.registered(size);
+    fn registered(&self, log: LogId, size: u64) {
+        // A log that is not open any more says nothing more.
+        if let Ok(mut own) = self.own(log) {
+            let _ = own.with(|open| {
+                open.writer.registered(size);
+                Ok(())
+            });
         }
+    }
+
+    async fn confirm_end(&self, log: LogId, store: StoreId) -> Result<bool, AuditError> {
+        match self.find(log)? {
+            Some(file) => dead::confirm_end(&file, store),
+            None => Ok(false),
+        }
+    }
+
+    async fn discard(&self) -> Result<(), AuditError> {
+        let Some(open) = self.lock()?.take() else { return Ok(()) };
+        let path = self.dir.join(&open.file);
+        if open.check().is_ok() {
+            // One that stays is settled by the next opener.
+            let _ = std::fs::remove_file(path);
+        }
+        Ok(())
     }
 
     async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
@@ -330,6 +368,18 @@ impl AuditReader for FileLog {
     ) -> Result<Vec<(Receipt, Vec<u8>)>, AuditError> {
         self.flush()?;
         self.reader.read(after, limit)
+    }
+}
+
+/// The open log, under its lock.
+struct OwnLog<'a>(MutexGuard<'a, Option<OpenLog>>);
+
+impl OwnLog<'_> {
+    fn with<T>(
+        &mut self,
+        f: impl FnOnce(&mut OpenLog) -> Result<T, AuditError>,
+    ) -> Result<Option<T>, AuditError> {
+        self.0.as_mut().map(f).transpose()
     }
 }
 

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use strongroom_core::{
-    ActionName, Digest, Effect, LogId, Outcome, RecordKind, Stage, StoreId, Strength, Timestamp,
-    TreeHead, VersionSelector, WriteId,
+    ActionName, Digest, DirectoryId, Effect, LogId, Outcome, RecordKind, Stage, StoreId, Strength,
+    Timestamp, TreeHead, VersionSelector, WriteId,
 };
 
 use crate::hex;
@@ -113,6 +113,8 @@ pub struct OpenLine {
     pub store: StoreId,
     /// The log.
     pub log: LogId,
+    /// Who keeps it: the same id in all logs of a directory, drawn with the first one.
+    pub directory: DirectoryId,
     /// The store's Ed25519 key; the store id is its digest.
     pub store_key: [u8; 32],
     /// The log's own Ed25519 key.
@@ -370,6 +372,7 @@ impl OpenLine {
         json.raw(b"/");
         hex::push(json.0, self.log.as_bytes());
         json.raw(b"\"");
+        json.hex("directory", self.directory.as_bytes());
         json.hex("store_key", &self.store_key);
         json.hex("log_key", &self.log_key);
         json.hex("certificate", &self.certificate);

@@ -45,15 +45,17 @@ pub enum NoteError {
 ///
 /// ```
 /// # use strongroom_audit::{CheckpointLine, OpenLine, signed_note};
-/// # use strongroom_core::{Digest, LogId, StoreId, Timestamp};
+/// # use strongroom_core::{Digest, DirectoryId, LogId, StoreId, Timestamp};
 /// use strongroom_audit::{NoteError, open_note, origin};
 ///
 /// # let open = OpenLine {
 /// #     store: StoreId::from_bytes([0x40; 16]), log: LogId::from_bytes([0x30; 8]),
+/// #     directory: DirectoryId::from_bytes([0x20; 8]),
 /// #     store_key: [0; 32], log_key: [2; 32], certificate: [0; 64], at: Timestamp::default(),
 /// # };
 /// # let checkpoint = CheckpointLine {
-/// #     at: Timestamp::default(), size: 12, root: Digest::from_bytes([1; 32]), signature: [3; 64],
+/// #     at: Timestamp::default(), size: 12, root: Digest::from_bytes([1; 32]), registered: 0,
+/// #     signature: [3; 64],
 /// # };
 /// let forged = signed_note(&open, &checkpoint);
 /// let name = origin(open.store, open.log);
@@ -92,9 +94,10 @@ pub fn open_note(note: &str, origin: &str, key: &[u8; 32]) -> Result<TreeHead, N
 ///
 /// ```
 /// # use strongroom_audit::{OpenLine, verifier_key};
-/// # use strongroom_core::{LogId, StoreId, Timestamp};
+/// # use strongroom_core::{DirectoryId, LogId, StoreId, Timestamp};
 /// # let open = OpenLine {
 /// #     store: StoreId::from_bytes([0x40; 16]), log: LogId::from_bytes([0x30; 8]),
+/// #     directory: DirectoryId::from_bytes([0x20; 8]),
 /// #     store_key: [0; 32], log_key: [2; 32], certificate: [0; 64], at: Timestamp::default(),
 /// # };
 /// assert!(verifier_key(&open).starts_with(

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 use strongroom_core::{
-    ActionName, AuditError, Digest, Effect, LogId, Outcome, RecordKind, Stage, StoreId, Strength,
-    Timestamp, Version, VersionSelector, WriteId,
+    ActionName, AuditError, Digest, DirectoryId, Effect, LogId, Outcome, RecordKind, Stage,
+    StoreId, Strength, Timestamp, Version, VersionSelector, WriteId,
 };
 
 use crate::hex;
@@ -63,6 +63,7 @@ struct Raw<'a> {
     t: &'a str,
     v: Option<&'a str>,
     origin: Option<&'a str>,
+    directory: Option<&'a str>,
     store_key: Option<&'a str>,
     log_key: Option<&'a str>,
     certificate: Option<&'a str>,
@@ -167,6 +168,7 @@ impl Raw<'_> {
         Some(OpenLine {
             store: parse::<StoreId>(store)?,
             log: parse::<LogId>(log)?,
+            directory: parse::<DirectoryId>(self.directory?)?,
             store_key: hex::decode_array(self.store_key?)?,
             log_key: hex::decode_array(self.log_key?)?,
             certificate: hex::decode_array(self.certificate?)?,

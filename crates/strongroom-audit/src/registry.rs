@@ -23,6 +23,8 @@ pub enum LogStage {
     Ended,
     /// 3: its writer died, and another log settled it. The registered lines are all of them.
     Settled,
+    /// 4: lines of it that were registered are gone, and whoever opened the store accepted that.
+    Lost,
 }
 
 impl LogStage {
@@ -31,6 +33,7 @@ impl LogStage {
             Self::Open => 1,
             Self::Ended => 2,
             Self::Settled => 3,
+            Self::Lost => 4,
         }
     }
 
@@ -39,6 +42,7 @@ impl LogStage {
             1 => Self::Open,
             2 => Self::Ended,
             3 => Self::Settled,
+            4 => Self::Lost,
             _ => return None,
         })
     }
@@ -114,9 +118,29 @@ impl RegistryRecord {
     /// # Errors
     /// Where it did not.
     pub fn verify(store: StoreId, key: &Key, record: &[u8]) -> Result<Self, RegistryError> {
+        let (parsed, public_key) = Self::parse(key, record)?;
+        let (body, signature) = record.split_at_checked(BODY).ok_or(RegistryError::Malformed)?;
+        let signature = signature.try_into().map_err(|_| RegistryError::Malformed)?;
+        if store_id(&public_key) != store || !verifies(&public_key, &message(body), signature) {
+            return Err(RegistryError::Signature);
+        }
+        Ok(parsed)
+    }
+
+    /// Takes a stored record apart, whoever made it: for what need not be believed.
+    ///
+    /// # Errors
+    /// `Malformed`.
+    pub fn peek(key: &Key, record: &[u8]) -> Result<Self, RegistryError> {
+        Self::parse(key, record).map(|(parsed, _)| parsed)
+    }
+
+    fn parse(key: &Key, record: &[u8]) -> Result<(Self, [u8; 32]), RegistryError> {
         let malformed = RegistryError::Malformed;
         let (body, signature) = record.split_at_checked(BODY).ok_or(malformed)?;
-        let signature: [u8; 64] = signature.try_into().map_err(|_| malformed)?;
+        if signature.len() != 64 {
+            return Err(malformed);
+        }
         let mut fields = Fields(body);
         let format = fields.take::<1>().ok_or(malformed)?;
         let public_key = fields.take::<32>().ok_or(malformed)?;
@@ -129,10 +153,7 @@ impl RegistryRecord {
         if format != [FORMAT] || *key != registry_key(log) {
             return Err(malformed);
         }
-        if store_id(&public_key) != store || !verifies(&public_key, &message(body), &signature) {
-            return Err(RegistryError::Signature);
-        }
-        Ok(Self { log, directory, stage, head: TreeHead { size, root } })
+        Ok((Self { log, directory, stage, head: TreeHead { size, root } }, public_key))
     }
 }
 

@@ -5,15 +5,14 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use strongroom_core::{
-    AuditError, Digest, DirectoryId, Effect, Key, LogId, Receipt, RecordKind, StoreId, Timestamp,
-    TreeHead,
+    AuditError, Digest, Effect, Key, LogId, Receipt, RecordKind, StoreId, Timestamp, TreeHead,
 };
 
 use crate::carried;
 use crate::certificate::{close_message, is_certified, origin, verifies};
 use crate::checkpoint::{Signed, checkpoint_text};
 use crate::dead::Lines;
-use crate::dir::{directory_id, logs};
+use crate::dir::logs;
 use crate::line::{CheckpointLine, CloseLine, IntentLine, Line, OpenLine};
 use crate::medium::failed;
 use crate::read::read_line;
@@ -58,7 +57,6 @@ pub struct Verifier {
     closed: Vec<Closed>,
     stored: HashMap<Key, Stored>,
     registry: Registry,
-    directory: Option<DirectoryId>,
     late: bool,
     findings: Vec<Finding>,
     counts: Counts,
@@ -78,6 +76,8 @@ struct LogState {
     checkpoints: Vec<TreeHead>,
     /// The size that it says the storage had registered, before the storage was read.
     registered: u64,
+    /// What the last line that says so says. The next one signs it.
+    unsigned: u64,
     /// Its lines before those that tell the names of the next record.
     records_end: u64,
     /// Its writer ended it, and the signature holds.
@@ -109,6 +109,11 @@ struct Stored {
 }
 
 impl LogState {
+    /// Takes what a line says of what was registered: the line after it that signs it makes it count.
+    fn says_registered(&mut self, size: u64) {
+        self.registered = self.registered.max(std::mem::replace(&mut self.unsigned, size));
+    }
+
     /// The root over its first lines, where they are all or its writer has signed them.
     fn root_at(&self, size: u64) -> Option<Digest> {
         if size == self.tree.size() {
@@ -130,17 +135,10 @@ impl Verifier {
             closed: Vec::new(),
             stored: HashMap::new(),
             registry: Registry::default(),
-            directory: None,
             late: false,
             findings: Vec::new(),
             counts: Counts::default(),
         }
-    }
-
-    /// Says which directory keeps the logs that are fed: then a log that the storage says is kept
-    /// there is missed where it is absent.
-    pub fn kept_in(&mut self, directory: DirectoryId) {
-        self.directory = Some(directory);
     }
 
     /// Takes the next line of a log, without its line end. Lines of different logs may alternate.
@@ -175,19 +173,18 @@ impl Verifier {
             Ok(Line::Segment(line)) => {
                 state.checkpoints.extend(line.head());
                 state.signed = Signed { size: state.tree.size(), at: line.log.at };
-                state.registered =
-                    state.registered.max(if self.late { 0 } else { line.registered });
+                state.says_registered(if self.late { 0 } else { line.registered });
             }
             Ok(Line::Checkpoint(line)) => {
                 state.checkpoints.push(line.head());
                 state.signed = Signed { size: state.tree.size(), at: line.at };
-                state.registered =
-                    state.registered.max(if self.late { 0 } else { line.registered });
+                state.says_registered(if self.late { 0 } else { line.registered });
             }
             Ok(Line::Close(line)) => {
                 state.checkpoints.push(line.head());
-                state.registered =
-                    state.registered.max(if self.late { 0 } else { line.registered });
+                // The last line signs all that it says.
+                state.says_registered(if self.late { 0 } else { line.registered });
+                state.says_registered(0);
             }
             _ => {}
         }
@@ -459,7 +456,7 @@ impl Verifier {
         if !self.late && self.stored.is_empty() {
             return;
         }
-        let findings = self.registry.judge(store, self.directory, &self.logs);
+        let findings = self.registry.judge(store, &self.logs);
         for finding in findings {
             if finding.verdict.accuses()
                 && let Some(state) = finding.log.and_then(|log| self.logs.get_mut(&log))
@@ -612,14 +609,6 @@ pub fn verify_logs(dir: impl AsRef<Path>, expected: Option<StoreId>) -> Result<R
 
 fn read_dir(dir: &Path, expected: Option<StoreId>) -> Result<Verifier, AuditError> {
     let mut verifier = Verifier::new(expected);
-    match directory_id(dir) {
-        Ok(Some(directory)) => verifier.kept_in(directory),
-        Ok(None) => {}
-        Err(AuditError::Malformed { file, detail, .. }) => verifier
-            .findings
-            .push(Finding::new(Verdict::LogAltered, format!("the file {file}: {detail}"))),
-        Err(error) => return Err(error),
-    }
     for file in logs(dir)? {
         let unreadable = |error| failed("a log cannot be read: check its permissions", error);
         let mut has_torn_end = false;

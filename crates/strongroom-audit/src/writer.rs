@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use ed25519_dalek::{Signer, SigningKey};
 use strongroom_core::{
-    AuditError, AuditRecord, Claim, ClosedRecord, DecisionRecord, Digest, EntropyError,
-    IntentRecord, LogId, OutcomeRecord, Principal, Receipt, StoreIdentity, Target, Timestamp,
-    TreeHead,
+    AuditError, AuditRecord, Claim, ClosedRecord, DecisionRecord, Digest, DirectoryId,
+    EntropyError, IntentRecord, LogId, OutcomeRecord, Principal, Receipt, StoreIdentity, Target,
+    Timestamp, TreeHead,
 };
 use zeroize::Zeroizing;
 
@@ -42,6 +42,7 @@ const MAX_NAMES: usize = 1000;
 pub struct LineWriter {
     identity: Arc<dyn StoreIdentity>,
     log: LogId,
+    directory: DirectoryId,
     origin: String,
     /// In a box: a writer is moved, and what is moved leaves its bytes behind where it was.
     signer: Box<SigningKey>,
@@ -83,11 +84,25 @@ impl Debug for LineWriter {
 }
 
 impl LineWriter {
-    /// Begins a log of its own; its first line is then pending.
+    /// Begins the first log of a directory, or of another place that keeps logs; its first line is
+    /// then pending.
+    ///
+    /// # Errors
+    /// `Entropy` where there is no randomness for ids and key.
+    pub fn begin(identity: Arc<dyn StoreIdentity>) -> Result<Self, AuditError> {
+        let mut id = [0; DirectoryId::LENGTH];
+        identity.random(&mut id)?;
+        Self::begin_in(DirectoryId::from_bytes(id), identity)
+    }
+
+    /// Begins a log beside others, whose first lines tell the directory.
     ///
     /// # Errors
     /// `Entropy` where there is no randomness for its id and key.
-    pub fn begin(identity: Arc<dyn StoreIdentity>) -> Result<Self, AuditError> {
+    pub fn begin_in(
+        directory: DirectoryId,
+        identity: Arc<dyn StoreIdentity>,
+    ) -> Result<Self, AuditError> {
         let mut id = [0; 8];
         identity.random(&mut id)?;
         let mut seed = Zeroizing::new([0; 32]);
@@ -99,6 +114,7 @@ impl LineWriter {
         let mut writer = Self {
             identity,
             log,
+            directory,
             origin: origin(store, log),
             signer,
             certificate,
@@ -127,6 +143,12 @@ impl LineWriter {
     #[must_use]
     pub const fn log(&self) -> LogId {
         self.log
+    }
+
+    /// Who keeps it.
+    #[must_use]
+    pub const fn directory(&self) -> DirectoryId {
+        self.directory
     }
 
     /// The number of lines, pending ones included.
@@ -211,6 +233,7 @@ impl LineWriter {
         OpenLine {
             store: self.identity.store(),
             log: self.log,
+            directory: self.directory,
             store_key: self.identity.public_key(),
             log_key: self.signer.verifying_key().to_bytes(),
             certificate: self.certificate,

@@ -407,7 +407,8 @@ fn a_segment_signs_what_stands_before_it_and_says_what_of_it_was_registered() {
     assert_eq!(pen.writer.checkpoint(), pen.writer.signed(), "it needs no other signature");
     assert!(pen.writer.pending().is_empty());
     let dead = pen.dead(&pen.segments[1..]).unwrap();
-    assert_eq!((dead.registered, dead.checkpoints), (1, vec![pen.writer.signed()]));
+    // What it says of that counts when a later line signs it.
+    assert_eq!((dead.registered, dead.checkpoints), (0, vec![pen.writer.signed()]));
 }
 
 #[test]
@@ -692,7 +693,7 @@ fn a_backup_across_a_rotation_is_a_log_to_settle() {
     let size = all_lines(log.reader().unwrap(), 1000).len();
     let cut = log.cut().unwrap();
     let files = segments_of(&dir, attached.log).len();
-    assert_eq!(cut.files.len(), files + 1, "and the directory's own id");
+    assert_eq!(cut.files.len(), files);
     fill(&log, 50);
     assert!(segments_of(&dir, attached.log).len() > files + 1);
     fs::create_dir(&copy).unwrap();

@@ -224,7 +224,8 @@ pub struct DeadLog {
     /// What its writer signed of it on the way, in order: the first record, and each checkpoint. Of a
     /// log whose last part alone was read, from that on which signs all before it.
     pub checkpoints: Vec<TreeHead>,
-    /// The greatest size that it says its storage has [registered](AuditSink::registered).
+    /// The greatest size that it says its storage has [registered](AuditSink::registered), in lines
+    /// that a later checkpoint signs.
     pub registered: u64,
     /// What it left open.
     pub open: Vec<OpenIntent>,
@@ -296,6 +297,11 @@ pub trait StoreIdentity: Debug + Send + Sync {
     fn random(&self, buffer: &mut [u8]) -> Result<(), EntropyError>;
     /// Wall time, for the records that a sink writes of its own.
     fn now(&self) -> Timestamp;
+    /// Whether the storage has it on record that this log was settled. A sink that keeps a note of
+    /// that believes it only then. Where nobody keeps such records, notes are believed.
+    fn is_settled(&self, _log: LogId) -> bool {
+        true
+    }
 }
 
 /// Why a sink failed.
@@ -406,24 +412,42 @@ pub trait AuditSink: Debug + Send + Sync + 'static {
     /// Where they cannot be; whether they are is then not known.
     async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError>;
 
-    /// Signs all records so far, where that was not done yet. The signature is a record of its own.
-    /// `None`: this sink signs nothing.
+    /// Signs all records of its log so far, where that was not done yet. The signature is a record of
+    /// its own. `None`: this sink signs nothing.
     ///
     /// # Errors
-    /// Where it cannot be written.
-    fn checkpoint(&self) -> Result<Option<TreeHead>, AuditError> {
+    /// `Closed` where it does not write that log any more; where it cannot be written.
+    fn checkpoint(&self, _log: LogId) -> Result<Option<TreeHead>, AuditError> {
         Ok(None)
     }
 
     /// What of the log was signed last, by [`checkpoint`](Self::checkpoint) or on the way; with its
-    /// first record the log begins signed. `None`: nothing, or the log is closed.
-    fn signed(&self) -> Option<TreeHead> {
+    /// first record the log begins signed. `None`: nothing, or it does not write that log any more.
+    fn signed(&self, _log: LogId) -> Option<TreeHead> {
         None
     }
 
     /// Hears that the storage holds a registry record of the log with this size, for good. The next
     /// checkpoint and the last record say so: a storage that shows less later was rolled back.
-    fn registered(&self, _size: u64) {}
+    fn registered(&self, _log: LogId, _size: u64) {}
+
+    /// Reads a log of this store that is said to have ended, all of it, and says whether it is whole
+    /// and its writer ended it. It is `Synced` then. Asked before an end is believed that nobody has
+    /// registered yet.
+    ///
+    /// # Errors
+    /// Where it cannot be read or synced.
+    async fn confirm_end(&self, _log: LogId, _store: StoreId) -> Result<bool, AuditError> {
+        Ok(false)
+    }
+
+    /// Takes back the log that was just begun, since the store is not opened after all.
+    ///
+    /// # Errors
+    /// Where it stays, closed or to be settled by the next opener.
+    async fn discard(&self) -> Result<(), AuditError> {
+        self.close().await.map(drop)
+    }
 
     /// Writes the last record and lets go of the files. Idempotent: the first call tells how the
     /// log ended, if this sink signs.
@@ -487,14 +511,20 @@ impl<T: AuditSink + ?Sized> AuditSink for Arc<T> {
     async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError> {
         (**self).sync(up_to).await
     }
-    fn checkpoint(&self) -> Result<Option<TreeHead>, AuditError> {
-        (**self).checkpoint()
+    fn checkpoint(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
+        (**self).checkpoint(log)
     }
-    fn signed(&self) -> Option<TreeHead> {
-        (**self).signed()
+    fn signed(&self, log: LogId) -> Option<TreeHead> {
+        (**self).signed(log)
     }
-    fn registered(&self, size: u64) {
-        (**self).registered(size);
+    fn registered(&self, log: LogId, size: u64) {
+        (**self).registered(log, size);
+    }
+    async fn confirm_end(&self, log: LogId, store: StoreId) -> Result<bool, AuditError> {
+        (**self).confirm_end(log, store).await
+    }
+    async fn discard(&self) -> Result<(), AuditError> {
+        (**self).discard().await
     }
     async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
         (**self).close().await

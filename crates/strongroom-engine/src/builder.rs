@@ -74,6 +74,7 @@ impl NeedsAudit {
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),
                 anchor: None,
+                accepts_rollback: None,
                 cache_bytes: DEFAULT_CACHE_BYTES,
                 durability: Durability::Flushed,
             },
@@ -117,6 +118,20 @@ impl Builder {
     /// fails `checkpoint`; writes and `close` go on without it.
     pub fn anchor(mut self, anchor: impl Anchor) -> Self {
         self.0.parts.anchor = Some(Arc::new(anchor));
+        self
+    }
+
+    /// Opens the store though storage, logs and anchor disagree, which
+    /// [`Tampered::AuditLogRolledBack`](crate::Tampered::AuditLogRolledBack) or
+    /// [`Tampered::StorageRolledBack`](crate::Tampered::StorageRolledBack) said: since the storage was
+    /// restored from a backup, or a log is gone for good.
+    ///
+    /// Each thing that disagrees is recorded as a decision of the system, with the reason; logs that
+    /// lack lines are registered as lost, and pins of what the storage does not have are forgotten.
+    /// Keep copies of storage and logs before, as evidence. `verify` goes on to name each secret that
+    /// is older than its last write. For one opening: leave it out of the next.
+    pub fn accept_rollback(mut self, reason: impl Into<Arc<str>>) -> Self {
+        self.0.parts.accepts_rollback = Some(reason.into());
         self
     }
 

@@ -367,7 +367,8 @@ pub enum Tampered {
     /// A log is shorter than the storage says it was, is another one, or is gone.
     #[error(
         "the audit log {log} was cut, replaced or taken away: the storage registered {size} records \
-         of it; keep a copy of both, restore the log, and run `verify`"
+         of it; keep a copy of both and look with `verify_dir`, then restore the log, or open with \
+         `accept_rollback`"
     )]
     AuditLogRolledBack {
         /// Which.
@@ -378,7 +379,8 @@ pub enum Tampered {
     /// The storage says less of a log than it once did.
     #[error(
         "the storage was set back: of the audit log {log} it had registered {registered} records, \
-         and shows {stored}; keep a copy of both, restore the storage, and run `verify`"
+         and shows {stored}; keep a copy of both and look with `verify_dir`, then restore the \
+         storage, or open with `accept_rollback`"
     )]
     StorageRolledBack {
         /// The log that tells.
@@ -392,11 +394,28 @@ pub enum Tampered {
     #[error("the anchor's pin of the audit log {0} is not this store's: point to its own anchor")]
     Pin(LogId),
     /// What the storage keeps of a log is not in order.
-    #[error("what the storage says of a log is not in order")]
-    Registry(#[source] RegistryError),
+    #[error("what the storage says of the audit log {log} is not in order")]
+    Registry {
+        /// Which log.
+        log: LogId,
+        /// What is wrong.
+        source: RegistryError,
+    },
     /// A head names a newer keyring or namespace record than there is.
     #[error("keys were rolled back: the storage shows an older state than it once had")]
     KeyringRolledBack,
+}
+
+impl Tampered {
+    /// The log that is set back, or that tells that the storage is.
+    pub(crate) const fn log(&self) -> Option<LogId> {
+        match self {
+            Self::AuditLogRolledBack { log, .. } | Self::StorageRolledBack { log, .. } => {
+                Some(*log)
+            }
+            _ => None,
+        }
+    }
 }
 
 macro_rules! into_error {

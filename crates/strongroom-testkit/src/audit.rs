@@ -348,26 +348,30 @@ pub fn a_backup_has_what_was_cut(open: &dyn Fn() -> Box<dyn AuditSink>) {
 }
 
 /// A log begins signed, and a checkpoint signs all before it; it is a record of its own, and made
-/// once for the same records.
+/// once for the same records. Of another log than its own a sink says nothing.
 pub fn what_is_signed_is_told(open: &dyn Fn() -> Box<dyn AuditSink>) {
     let sink = open();
-    assert_eq!(sink.signed(), None);
-    attach(&*sink, &FakeIdentity::new(1));
-    let Some(first) = sink.signed() else { return };
+    let other = LogId::from_bytes([0xee; 8]);
+    assert_eq!(sink.signed(other), None);
+    let log = attach(&*sink, &FakeIdentity::new(1)).log;
+    let Some(first) = sink.signed(log) else { return };
     assert_eq!(first.size, 1);
     let before = append(&*sink, outcome(1), Durability::Held);
-    assert_eq!(sink.signed(), Some(first));
-    let head = good(sink.checkpoint());
+    assert_eq!(sink.signed(log), Some(first));
+    assert_eq!(sink.signed(other), None);
+    assert!(matches!(sink.checkpoint(other), Err(AuditError::Closed)), "it writes another log");
+    let head = good(sink.checkpoint(log));
     assert_eq!(head.map(|head| head.size), Some(before.index + 1));
-    assert_eq!((good(sink.checkpoint()), sink.signed()), (head, head));
+    assert_eq!((good(sink.checkpoint(log)), sink.signed(log)), (head, head));
     let after = append(&*sink, outcome(2), Durability::Held);
     assert_eq!(after.index, before.index + 2, "the checkpoint has an index");
     let end = good(block_on(sink.close()));
     assert_eq!(end.map(|end| end.size), Some(after.index + 1));
-    assert_eq!((good(block_on(sink.close())), sink.signed()), (None, None));
+    assert_eq!((good(block_on(sink.close())), sink.signed(log)), (None, None));
 }
 
-/// Where a sink says which directory it keeps, it tells all logs there, and how those ended.
+/// Where a sink says which directory it keeps, it tells all logs there, and how those ended; an end
+/// can be confirmed. A log that was discarded was never there.
 pub fn the_next_one_knows_the_logs_beside_its_own(open: &dyn Fn() -> Box<dyn AuditSink>) {
     let (first, identity) = (open(), FakeIdentity::new(1));
     let one = attach(&*first, &identity);
@@ -376,34 +380,49 @@ pub fn the_next_one_knows_the_logs_beside_its_own(open: &dyn Fn() -> Box<dyn Aud
     }
     assert_eq!(one.logs, []);
     append(&*first, outcome(1), Durability::Flushed);
-    first.registered(1);
+    first.registered(LogId::from_bytes([0xee; 8]), 9);
+    first.registered(one.log, 1);
     let second = open();
     let two = attach(&*second, &identity);
     let beside = |log, ended| strongroom_core::KnownLog { log, ended };
     assert_eq!((two.directory, two.logs), (one.directory, vec![beside(one.log, None)]));
+    let discarded = open();
+    attach(&*discarded, &identity);
+    good(block_on(discarded.discard()));
 
     let end = good(block_on(first.close())).unwrap_or_else(|| fail(&"it signs, and has no end"));
     let ended = strongroom_core::EndedLog { head: end, registered: 1 };
-    let mut logs = attach(&*open(), &identity).logs;
+    let third = open();
+    let mut logs = attach(&*third, &identity).logs;
     logs.sort_by_key(|known| known.log);
     let mut expected = vec![beside(one.log, Some(ended)), beside(two.log, None)];
     expected.sort_by_key(|known| known.log);
     assert_eq!(logs, expected);
+    assert!(good(block_on(third.confirm_end(one.log, identity.store()))), "it ended");
+    assert!(!good(block_on(third.confirm_end(two.log, identity.store()))), "it is written");
+    let missing = LogId::from_bytes([0xee; 8]);
+    assert!(!good(block_on(third.confirm_end(missing, identity.store()))), "it is not there");
 }
 
 /// The heads that its writer signed, the first record's among them, and the newest size that it
-/// heard to be registered before a checkpoint.
+/// heard to be registered before a checkpoint that another one signs.
 pub fn a_dead_log_tells_what_was_signed_and_registered(open: &dyn Fn() -> Box<dyn AuditSink>) {
     let (first, identity) = (open(), FakeIdentity::new(1));
-    attach(&*first, &identity);
-    let Some(begun) = first.signed() else { return };
-    append(&*first, outcome(1), Durability::Flushed);
-    first.registered(1);
-    let Some(head) = good(first.checkpoint()) else { return };
-    first.registered(head.size);
-    append(&*first, outcome(2), Durability::Flushed);
+    let log = attach(&*first, &identity).log;
+    let Some(begun) = first.signed(log) else { return };
+    let mut signed = vec![begun];
+    for number in 0..3 {
+        append(&*first, outcome(number), Durability::Flushed);
+        let Some(last) = signed.last() else { return };
+        first.registered(log, last.size);
+        signed.extend(good(first.checkpoint(log)));
+    }
+    append(&*first, outcome(9), Durability::Flushed);
     drop(first);
     let dead = attach(&*open(), &identity).dead;
-    let told: Vec<_> = dead.iter().map(|dead| (&*dead.checkpoints, dead.registered)).collect();
-    assert_eq!(told, [(&[begun, head][..], 1)]);
+    let told: Vec<_> =
+        dead.iter().map(|dead| (dead.checkpoints.clone(), dead.registered)).collect();
+    // The last checkpoint tells of the third, and nothing signs what it tells.
+    let registered = signed.get(1).map_or(0, |head| head.size);
+    assert_eq!(told, [(signed, registered)]);
 }

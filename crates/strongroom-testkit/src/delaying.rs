@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom_core::{
     AccessRequest, Attached, AuditError, AuditReader, AuditRecord, AuditSink, Decision, Durability,
-    KeyContext, LogCut, PolicyEngine, Principal, Receipt, Seal, SealError, SecretValue, StoreId,
-    StoreIdentity, Subject, TreeHead, WrappedKey, async_trait,
+    KeyContext, LogCut, LogId, PolicyEngine, Principal, Receipt, Seal, SealError, SecretValue,
+    StoreId, StoreIdentity, Subject, TreeHead, WrappedKey, async_trait,
 };
 
 use crate::faulty::Pause;
@@ -91,16 +91,24 @@ impl<T: AuditSink> AuditSink for Delaying<T> {
         self.around(self.inner.sync(up_to)).await
     }
 
-    fn checkpoint(&self) -> Result<Option<TreeHead>, AuditError> {
-        self.inner.checkpoint()
+    fn checkpoint(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
+        self.inner.checkpoint(log)
     }
 
-    fn signed(&self) -> Option<TreeHead> {
-        self.inner.signed()
+    fn signed(&self, log: LogId) -> Option<TreeHead> {
+        self.inner.signed(log)
     }
 
-    fn registered(&self, size: u64) {
-        self.inner.registered(size);
+    fn registered(&self, log: LogId, size: u64) {
+        self.inner.registered(log, size);
+    }
+
+    async fn confirm_end(&self, log: LogId, store: StoreId) -> Result<bool, AuditError> {
+        self.around(self.inner.confirm_end(log, store)).await
+    }
+
+    async fn discard(&self) -> Result<(), AuditError> {
+        self.around(self.inner.discard()).await
     }
 
     async fn close(&self) -> Result<Option<TreeHead>, AuditError> {

@@ -292,17 +292,17 @@ impl AuditSink for MemorySink {
             return Err(AuditError::OtherStore { expected: store.store(), found });
         }
         own.abandon(&mut logs);
-        let directory = Some(logs.identify(&*store)?);
+        let directory = logs.identify(&*store)?;
         let (dead, known) = (logs.claim(&*store)?, logs.known());
         own.dead = dead.iter().map(|dead| dead.log).collect();
-        let writer = LineWriter::begin(Arc::clone(&store))?;
+        let writer = LineWriter::begin_in(directory, Arc::clone(&store))?;
         let log = writer.log();
         logs.store = Some(store.store());
         logs.identities.push(store);
         logs.fates.insert(log, Fate::Held);
         (own.writer, own.registered) = (Some(writer), 0);
         own.flush(0, &mut logs);
-        Ok(Attached { log, directory, logs: known, dead })
+        Ok(Attached { log, directory: Some(directory), logs: known, dead })
     }
 
     async fn append(
@@ -337,25 +337,44 @@ impl AuditSink for MemorySink {
         if is_own { Ok(()) } else { Err(AuditError::Closed) }
     }
 
-    fn checkpoint(&self) -> Result<Option<TreeHead>, AuditError> {
+    fn checkpoint(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
         let mut own = self.own();
-        let writer = own.writer.as_mut().ok_or(AuditError::Closed)?;
+        let writer = own.writer.as_mut().filter(|writer| writer.log() == log);
+        let writer = writer.ok_or(AuditError::Closed)?;
         let first = writer.size();
         let head = writer.checkpoint();
         own.flush(first, &mut self.logs());
         Ok(Some(head))
     }
 
-    fn signed(&self) -> Option<TreeHead> {
-        self.own().writer.as_ref().map(LineWriter::signed)
+    fn signed(&self, log: LogId) -> Option<TreeHead> {
+        let own = self.own();
+        own.writer.as_ref().filter(|writer| writer.log() == log).map(LineWriter::signed)
     }
 
-    fn registered(&self, size: u64) {
+    fn registered(&self, log: LogId, size: u64) {
         let mut own = self.own();
-        if let Some(writer) = &mut own.writer {
+        if let Some(writer) = own.writer.as_mut().filter(|writer| writer.log() == log) {
             writer.registered(size);
-            own.registered = size;
+            own.registered = own.registered.max(size);
         }
+    }
+
+    async fn confirm_end(&self, log: LogId, _store: StoreId) -> Result<bool, AuditError> {
+        // Nobody else writes to this memory.
+        Ok(self.logs().ends.contains_key(&log))
+    }
+
+    async fn discard(&self) -> Result<(), AuditError> {
+        let (mut own, mut logs) = (self.own(), self.logs());
+        if let Some(writer) = own.writer.take() {
+            logs.fates.remove(&writer.log());
+            logs.lines.retain(|(at, _)| at.log != writer.log());
+        }
+        for log in own.dead.drain(..) {
+            logs.fates.insert(log, Fate::Dead);
+        }
+        Ok(())
     }
 
     async fn close(&self) -> Result<Option<TreeHead>, AuditError> {

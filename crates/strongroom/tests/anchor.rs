@@ -219,3 +219,24 @@ fn a_pin_that_somebody_else_made_is_found_and_pinned_reads_need_an_anchor() {
     let refused = alice(&room).with_freshness(Freshness::Pinned).get::<Opaque>("prod/db");
     assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Unsupported(_)))));
 }
+
+#[test]
+fn what_was_set_back_on_purpose_is_accepted_once() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, "one");
+    room.close().unwrap();
+    let before = place.moment();
+    let room = place.open();
+    put(&room, "two");
+    let log = room.log();
+    room.close().unwrap();
+    place.set_back(&before);
+    is_set_back(place.try_open(), log);
+
+    let anchor = FileAnchor::new(place.dir("pins"));
+    let builder = place.builder(&place.dir("audit")).anchor(anchor);
+    builder.accept_rollback("restored").blocking().open().unwrap().close().unwrap();
+    let room = place.open();
+    assert!(alice(&room).with_freshness(Freshness::Pinned).get::<Opaque>("prod/db").is_ok());
+}

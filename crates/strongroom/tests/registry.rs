@@ -139,14 +139,134 @@ fn a_log_that_is_taken_away_is_found_at_open() {
     is_log_rolled_back(&place, first);
 }
 
-/// The id of the directory is a file like others: taking it away, too, hides nothing.
+/// A note that it was settled is a file like others, and so is the lock on it.
 #[test]
-fn a_log_that_is_taken_away_with_the_directorys_id_is_found_at_open() {
+fn a_closed_log_that_is_cut_is_found_beside_a_note_and_under_a_lock() {
+    for is_noted in [true, false] {
+        let place = Place::new();
+        let log = place.used();
+        keep(&place.file(log), 1);
+        let held = fs::File::open(place.file(log)).unwrap();
+        if is_noted {
+            fs::write(place.audit().join(format!("{log}.settled")), "note").unwrap();
+        } else {
+            held.lock().unwrap();
+        }
+        is_log_rolled_back(&place, log);
+    }
+}
+
+/// Nobody has registered the end: it is believed when the whole log was read.
+#[test]
+fn an_end_that_its_writer_did_not_write_is_found_at_open() {
     let place = Place::new();
-    let (first, _second) = (place.used(), place.used());
+    let room = place.open();
+    put(&room, 3);
+    let log = room.log();
+    room.checkpoint().unwrap();
+    put(&room, 1);
+    drop(room);
+    keep(&place.file(log), 1);
+    let (zeros, size) = ("00", "999");
+    let close = format!(
+        r#"{{"t":"close","at":"1700000000000","size":"{size}","root":"{}","registered":"1","signature":"{}"}}"#,
+        zeros.repeat(32),
+        zeros.repeat(64),
+    );
+    let first = fs::read_to_string(place.file(log)).unwrap();
+    fs::write(place.file(log), format!("{first}{close}\n")).unwrap();
+    is_log_rolled_back(&place, log);
+}
+
+#[test]
+fn an_opening_that_is_refused_leaves_no_log_behind() {
+    let place = Place::new();
+    let log = place.used();
+    cut(&place.file(log), 1);
+    let before = fs::read_dir(place.audit()).unwrap().count();
+    for _ in 0..3 {
+        is_log_rolled_back(&place, log);
+    }
+    assert_eq!(fs::read_dir(place.audit()).unwrap().count(), before);
+}
+
+#[test]
+fn several_may_be_the_first_to_open_a_directory() {
+    for _ in 0..10 {
+        let place = Place::new();
+        place.used();
+        let fresh = place.scratch.path().join("fresh");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let room = place.open_on(place.storage.clone(), &fresh).unwrap();
+                    put(&room, 1);
+                    room.close().unwrap();
+                });
+            }
+        });
+        place.open_on(place.storage.clone(), &fresh).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_is_gone_for_good_can_be_accepted_and_is_told() {
+    let place = Place::new();
+    let (first, second) = (place.used(), place.used());
     fs::remove_file(place.file(first)).unwrap();
-    fs::remove_file(place.audit().join("directory.id")).unwrap();
-    is_log_rolled_back(&place, first);
+    cut(&place.file(second), 2);
+    let accepting = |audit: &Path| {
+        Strongroom::builder()
+            .storage(place.storage.clone())
+            .seal(Passphrase::new("passphrase").with_cost(Argon2Cost::LEAST))
+            .policy(Policy::owned_by(&Principal::user("alice")))
+            .audit(FileLog::open(audit).unwrap())
+            .clock(place.clock.clone())
+            .accept_rollback("the disk lost it")
+            .blocking()
+            .open()
+    };
+    assert!(place.try_open().is_err());
+    let room = accepting(&place.audit()).unwrap();
+    put(&room, 1);
+    room.close().unwrap();
+    // From here on nobody is refused, and `verify` says what is gone.
+    let room = place.open();
+    let report = room.session(Principal::user("alice")).verify().unwrap();
+    for log in [first, second] {
+        let told = |finding: &&strongroom::Finding| finding.log == Some(log);
+        assert!(report.findings.iter().filter(told).any(|found| found.detail.contains("accepted")));
+    }
+}
+
+#[test]
+fn a_storage_that_was_restored_can_be_accepted() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 1);
+    let before = place.storage.snapshot();
+    let log = room.log();
+    room.checkpoint().unwrap();
+    put(&room, 1);
+    room.close().unwrap();
+    place.storage.restore(before);
+    is_storage_rolled_back(&place, log);
+    let room = Strongroom::builder()
+        .storage(place.storage.clone())
+        .seal(Passphrase::new("passphrase").with_cost(Argon2Cost::LEAST))
+        .policy(Policy::owned_by(&Principal::user("alice")))
+        .audit(FileLog::open(place.audit()).unwrap())
+        .clock(place.clock.clone())
+        .accept_rollback("restored from the backup of Monday")
+        .blocking()
+        .open()
+        .unwrap();
+    drop(room);
+    let room = place.open();
+    // What is older than its last write is named all the same.
+    let report = room.session(Principal::user("alice")).verify().unwrap();
+    assert!(report.accusations().all(|finding| finding.verdict == Verdict::RolledBack));
+    assert!(report.accusations().next().is_some());
 }
 
 #[test]
@@ -218,9 +338,12 @@ fn a_storage_that_is_set_back_behind_a_log_that_was_left_open_is_found_at_open()
     let log = room.log();
     put(&room, 1);
     room.checkpoint().unwrap();
-    // The next checkpoint tells that the one before it was registered.
-    place.clock.advance(Duration::from_secs(61));
-    put(&room, 1);
+    // The next checkpoint tells that the one before it was registered, and the one after it signs
+    // that.
+    for _ in 0..2 {
+        place.clock.advance(Duration::from_secs(61));
+        put(&room, 1);
+    }
     drop(room);
     place.storage.restore(before);
     is_storage_rolled_back(&place, log);
@@ -244,12 +367,13 @@ fn a_storage_that_is_set_back_behind_its_last_writes_alone_is_found_by_verify() 
 #[test]
 fn a_registry_record_that_was_written_by_somebody_else_is_found() {
     let place = Place::new();
-    place.used();
+    let log = place.used();
     let registered = |key: &strongroom::Key| key.as_bytes().first() == Some(&5);
     let key = place.storage.snapshot().into_keys().find(registered).unwrap();
     place.storage.tamper(&key, |record| record[60] ^= 1);
     assert_eq!(place.accused(), [Verdict::Altered]);
-    assert!(matches!(place.try_open(), Err(Error::Tampered(Tampered::Registry(_)))));
+    // The log says that it was registered, and the storage has nothing that says so.
+    is_storage_rolled_back(&place, log);
 }
 
 #[test]
@@ -326,6 +450,9 @@ fn a_log_that_could_not_be_registered_is_registered_by_a_later_write() {
     };
     assert!(!key(), "a storage that takes no write can be opened all the same");
     faulty.heal();
+    put(&room, 1);
+    assert!(!key(), "a write is not held up at once again");
+    place.clock.advance(Duration::from_secs(11));
     put(&room, 1);
     assert!(key());
     room.close().unwrap();

@@ -1,6 +1,6 @@
 //! What the storage keeps of each log, against what the log is; and the other way round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use strongroom_core::{Digest, DirectoryId, Key, LogId, StoreId, TreeHead};
 
@@ -28,14 +28,24 @@ impl Registry {
             })
     }
 
-    /// Holds all logs and all records against one another.
-    pub(super) fn judge(
+    /// The directories that keep the logs that are here: what these say, and what was registered.
+    fn directories(
         &self,
         store: StoreId,
-        directory: Option<DirectoryId>,
         logs: &BTreeMap<LogId, LogState>,
-    ) -> Vec<Finding> {
+    ) -> BTreeSet<DirectoryId> {
+        let told = logs.values().filter_map(|log| Some(log.open.as_ref()?.directory));
+        let records = self.0.iter();
+        let records =
+            records.filter_map(|(key, bytes)| RegistryRecord::verify(store, key, bytes).ok());
+        let registered = records.filter(|record| logs.contains_key(&record.log));
+        told.chain(registered.map(|record| record.directory)).collect()
+    }
+
+    /// Holds all logs and all records against one another.
+    pub(super) fn judge(&self, store: StoreId, logs: &BTreeMap<LogId, LogState>) -> Vec<Finding> {
         let mut findings = Vec::new();
+        let here = self.directories(store, logs);
         let mut registered = BTreeMap::new();
         for (key, bytes) in &self.0 {
             match RegistryRecord::verify(store, key, bytes) {
@@ -43,7 +53,7 @@ impl Registry {
                     registered.insert(record.log, record.head);
                     let found = match logs.get(&record.log) {
                         Some(log) => misfit(&record, log),
-                        None => absent(&record, directory),
+                        None => absent(&record, &here),
                     };
                     findings.extend(found.map(|finding| finding.of_key(key.clone())));
                 }
@@ -92,6 +102,9 @@ fn registry_key(log: LogId) -> Key {
 
 /// What is wrong with a log of which a record is stored.
 fn misfit(record: &RegistryRecord, log: &LogState) -> Option<Finding> {
+    if record.stage == LogStage::Lost {
+        return Some(lost(record));
+    }
     let TreeHead { size, root } = record.head;
     let lines = log.tree.size();
     let expected = size.saturating_add(u64::from(record.stage == LogStage::Ended));
@@ -104,6 +117,8 @@ fn misfit(record: &RegistryRecord, log: &LogState) -> Option<Finding> {
         (Verdict::LogAltered, format!("it was closed with {expected} lines, and has {lines}"))
     } else if record.stage == LogStage::Ended && !log.is_ended {
         (Verdict::LogAltered, "its writer ended it, and its end is not there".to_owned())
+    } else if log.open.as_ref().is_some_and(|open| open.directory != record.directory) {
+        (Verdict::LogAltered, "it says that another directory keeps it".to_owned())
     } else if log.root_at(size) != Some(root) && size >= log.known {
         (Verdict::LogAltered, format!("its first {size} lines are not those that were registered"))
     } else {
@@ -116,9 +131,17 @@ fn misfit(record: &RegistryRecord, log: &LogState) -> Option<Finding> {
     )
 }
 
+fn lost(record: &RegistryRecord) -> Finding {
+    let detail = "lines of the log are gone, and who opened the store accepted that";
+    Finding::new(Verdict::Gap, detail).of_log(record.log, None)
+}
+
 /// What is to say of a record whose log is not here.
-fn absent(record: &RegistryRecord, directory: Option<DirectoryId>) -> Option<Finding> {
-    let (verdict, detail) = if directory == Some(record.directory) {
+fn absent(record: &RegistryRecord, here: &BTreeSet<DirectoryId>) -> Option<Finding> {
+    if record.stage == LogStage::Lost {
+        return Some(lost(record));
+    }
+    let (verdict, detail) = if here.contains(&record.directory) {
         (Verdict::LogLostItsTail, "the log was kept in this directory, and is not there".to_owned())
     } else {
         (Verdict::Gap, format!("the log is kept in another directory, {}", record.directory))

@@ -25,11 +25,12 @@ impl Pins {
         self.0.iter().map(RegistryRecord::key).collect()
     }
 
-    /// Holds what is stored against them.
-    pub(super) fn check(
+    /// Holds what is stored against them: all that was set back.
+    pub(super) fn misfits(
         &self,
         stored: impl Fn(LogId) -> Option<RegistryRecord>,
-    ) -> Result<(), Tampered> {
+    ) -> Vec<Tampered> {
+        let mut misfits = Vec::new();
         for pin in &self.0 {
             let found = stored(pin.log);
             let is_there = found.is_some_and(|found| {
@@ -38,14 +39,14 @@ impl Pins {
                     && (found.head.size > pin.head.size || found.head == pin.head)
             });
             if !is_there {
-                return Err(Tampered::StorageRolledBack {
+                misfits.push(Tampered::StorageRolledBack {
                     log: pin.log,
                     registered: pin.head.size,
                     stored: found.map_or(0, |found| found.head.size),
                 });
             }
         }
-        Ok(())
+        misfits
     }
 }
 
@@ -56,9 +57,11 @@ impl Vault {
             "this store has no anchor: give its builder one, or ask for another freshness",
         ))?;
         let pins = Pins::load(&**anchor, self.store).await?;
-        let registered = Registered::of(&*self.storage, self.store, &pins.keys()).await?;
-        pins.check(|log| registered.get(log))?;
-        Ok(Freshness::Current)
+        let registered = Registered::of(&*self.storage, &pins.keys()).await?;
+        match pins.misfits(|log| registered.get(self.store, log)).pop() {
+            Some(misfit) => Err(misfit.into()),
+            None => Ok(Freshness::Current),
+        }
     }
 
     /// Pins the own log by its registry record, which is stored now.

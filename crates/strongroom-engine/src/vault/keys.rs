@@ -12,6 +12,7 @@ use strongroom_crypto::{
     KeyId, Keyring, NameKey, NamespaceId, NamespaceRecord, NamespaceState, RecordKey,
 };
 
+use super::registry::Registered;
 use crate::error::Error;
 
 /// The keyring of an open store.
@@ -67,6 +68,8 @@ pub(super) struct Identity {
     pub(super) store: StoreId,
     pub(super) public_key: [u8; 32],
     pub(super) slot: Arc<KeySlot>,
+    /// What was registered of logs, as the store was opened.
+    pub(super) registered: Arc<Registered>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
 }
@@ -121,6 +124,10 @@ impl StoreIdentity for Identity {
 
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    fn is_settled(&self, log: LogId) -> bool {
+        self.registered.is_settled(self.store, log)
     }
 }
 

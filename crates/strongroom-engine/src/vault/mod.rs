@@ -72,6 +72,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) anchor: Option<Arc<dyn Anchor>>,
+    /// Why the host opens the store though storage, logs and anchor disagree.
+    pub(crate) accepts_rollback: Option<Arc<str>>,
     pub(crate) cache_bytes: u64,
     pub(crate) durability: Durability,
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use strongroom_core::{
     AuditRecord, Batch, DeadLog, Decision, DecisionRecord, Digest, Durability, Effect, Entropy,
     Entry, Expect, IntentRecord, KeyContext, LogId, ManageSeals, Op, Outcome, OutcomeRecord,
-    Receipt, RecordKind, RequestContext, Revision, Seal, SealError, SealId, StoreIdentity, Target,
-    WriteId, Written,
+    Receipt, RecordKind, Recover, RequestContext, Revision, Seal, SealError, SealId, StoreIdentity,
+    Target, WriteId, Written,
 };
 use strongroom_crypto::{Keyring, KeyringError, Lineage, SealEntry, SealedKeyring, Suite};
 
@@ -114,27 +114,36 @@ async fn attach(
     revision: Revision,
 ) -> Result<(Vault, Vec<DeadLog>), Error> {
     let (store, public_key) = (keyring.store, keyring.identity.public_key());
-    let keys = Arc::new(KeySlot::new(OpenKeys { keyring, revision }));
-    let identity: Arc<dyn StoreIdentity> = Arc::new(Identity {
-        store,
-        public_key,
-        slot: keys.clone(),
-        clock: parts.clock.clone(),
-        entropy: parts.entropy.clone(),
-    });
     // INVARIANT: each is ahead of what is looked at after it at no time: pins, registry, logs.
     let pins = match &parts.anchor {
         Some(anchor) => Some(Pins::load(&**anchor, store).await?),
         None => None,
     };
-    let registered = Registered::read(&*parts.storage, store).await?;
-    if let Some(pins) = pins {
-        pins.check(|log| registered.get(log))?;
-    }
+    let registered = Registered::read(&*parts.storage).await?;
+    let mut misfits = match &pins {
+        Some(pins) => pins.misfits(|log| registered.get(store, log)),
+        None => Vec::new(),
+    };
+    let pinned: Vec<LogId> = misfits.iter().filter_map(Tampered::log).collect();
+    refuse(parts, &mut misfits)?;
+    let registered = Arc::new(registered);
+    let keys = Arc::new(KeySlot::new(OpenKeys { keyring, revision }));
+    let identity: Arc<dyn StoreIdentity> = Arc::new(Identity {
+        store,
+        public_key,
+        slot: keys.clone(),
+        registered: Arc::clone(&registered),
+        clock: parts.clock.clone(),
+        entropy: parts.entropy.clone(),
+    });
     let attached = parts.sink.attach(identity).await?;
-    if let Err(error) = registered.check(&*parts.storage, store, &attached).await {
-        // Nothing was done under the log that has just begun: it ends here.
-        let _ = parts.sink.close().await;
+    let found = registered.misfits(&*parts.storage, store, &attached).await.and_then(|found| {
+        misfits.extend(found);
+        refuse(parts, &mut misfits)
+    });
+    if let Err(error) = found {
+        // Nothing was done under the log that has just begun.
+        let _ = parts.sink.discard().await;
         return Err(error);
     }
     let vault = Vault {
@@ -154,8 +163,27 @@ async fn attach(
         registry: Registry::new(attached.directory),
         durability: parts.durability,
     };
-    vault.register_logs(&registered, &attached).await;
+    let begun = async {
+        vault.record_acceptance(&misfits, parts).await?;
+        vault.give_up(&misfits).await?;
+        vault.register_logs(&registered, &attached, &pinned).await
+    };
+    if let Err(error) = begun.await {
+        // What is registered of the own log is to be true.
+        if let Ok(head) = parts.sink.close().await {
+            vault.register_end(head).await;
+        }
+        return Err(error);
+    }
     Ok((vault, attached.dead))
+}
+
+/// The first of what disagrees, unless the host accepts that.
+fn refuse(parts: &Parts, misfits: &mut Vec<Tampered>) -> Result<(), Error> {
+    if parts.accepts_rollback.is_some() || misfits.is_empty() {
+        return Ok(());
+    }
+    Err(misfits.swap_remove(0).into())
 }
 
 async fn unseal(
@@ -229,6 +257,29 @@ impl Vault {
         let intent =
             *receipts.first().ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
         self.record_done(intent).await
+    }
+
+    /// Records that the store is opened though storage, logs and anchor disagree.
+    async fn record_acceptance(&self, misfits: &[Tampered], parts: &Parts) -> Result<(), Error> {
+        let Some(reason) = parts.accepts_rollback.as_deref() else { return Ok(()) };
+        let mut records = Vec::with_capacity(misfits.len());
+        for misfit in misfits {
+            let why = format!("accepted, {reason}: {misfit}");
+            records.push(AuditRecord::Decision(DecisionRecord {
+                at: self.clock.now(),
+                principal: None,
+                action: <Recover as strongroom_core::Action>::NAME,
+                target: Target::Store,
+                effect: Effect::Allow,
+                explanation: Decision::allow().because(why).explanation().clone(),
+                context: RequestContext::default(),
+                loaded: None,
+            }));
+        }
+        if !records.is_empty() {
+            self.sink.append(&records, Durability::Synced).await?;
+        }
+        Ok(())
     }
 
     async fn record_done(&self, intent: Receipt) -> Result<(), Error> {

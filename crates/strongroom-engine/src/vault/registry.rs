@@ -10,11 +10,12 @@
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use strongroom_audit::{LogStage, RegistryRecord};
 use strongroom_core::{
-    Attached, Batch, DirectoryId, Entry, Expect, Key, KnownLog, LogId, Op, Receipt, Scan, Storage,
-    StoreId, TreeHead, Written,
+    Attached, Batch, DeadLog, DirectoryId, Entry, Expect, Key, KnownLog, LogId, Monotonic, Op,
+    Receipt, Scan, Storage, StoreId, TreeHead, Written,
 };
 
 use super::Vault;
@@ -23,6 +24,8 @@ use crate::error::{Error, Tampered, Unavailable};
 const PAGE: NonZeroU32 = NonZeroU32::new(256).unwrap();
 /// How often a record that others replace meanwhile is read anew.
 const ATTEMPTS: usize = 8;
+/// How long a write that has something to register leaves it be, after that failed.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// What is registered of the own log.
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub(super) struct Registry {
 struct State {
     size: u64,
     is_busy: bool,
+    failed: Option<Monotonic>,
 }
 
 impl Registry {
@@ -42,21 +46,20 @@ impl Registry {
         Self { directory, state: Mutex::default() }
     }
 
-    pub(super) const fn directory(&self) -> Option<DirectoryId> {
-        self.directory
-    }
-
-    fn is_behind(&self, size: u64) -> bool {
-        self.lock().size < size
+    fn is_due(&self, size: u64, now: Monotonic) -> bool {
+        let state = self.lock();
+        let rests = state.failed.is_some_and(|failed| now.saturating_since(failed) < RETRY);
+        self.directory.is_some() && state.size < size && !rests
     }
 
     /// Whoever gets a turn registers so many records; `None` where that is done, or being done.
-    fn turn(&self, size: u64) -> Option<Turn<'_>> {
+    fn turn(&self, size: u64, now: Monotonic) -> Option<Turn<'_>> {
         let mut state = self.lock();
         if state.is_busy || state.size >= size {
             return None;
         }
         state.is_busy = true;
+        state.failed = Some(now);
         Some(Turn { registry: self, size: None })
     }
 
@@ -75,105 +78,123 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut state = self.registry.lock();
         state.is_busy = false;
-        state.size = state.size.max(self.size.unwrap_or_default());
+        if let Some(size) = self.size {
+            state.size = state.size.max(size);
+            state.failed = None;
+        }
     }
 }
 
-/// The registry records of a store.
+/// The registry records of a store, as they are stored. One that does not verify is none: what it
+/// should say, the log and `verify` tell.
 #[derive(Debug, Default)]
-pub(super) struct Registered(HashMap<LogId, RegistryRecord>);
+pub(super) struct Registered(HashMap<LogId, (Key, Vec<u8>)>);
 
 impl Registered {
     /// All of them, read before the logs are looked at: what is registered was there before.
-    pub(super) async fn read(storage: &dyn Storage, store: StoreId) -> Result<Self, Error> {
+    pub(super) async fn read(storage: &dyn Storage) -> Result<Self, Error> {
         let prefix = strongroom_crypto::log_registry_prefix();
         let mut scan = Scan { prefix, after: None, limit: PAGE, with_values: true };
-        let mut records = HashMap::new();
+        let mut records = Self::default();
         loop {
             let page = storage.list(&scan).await?;
-            scan.after = page.entries.last().map(|entry| entry.key.clone());
             for entry in page.entries {
-                let value = entry.value.unwrap_or_default();
-                let record = RegistryRecord::verify(store, &entry.key, &value)
-                    .map_err(Tampered::Registry)?;
-                records.insert(record.log, record);
+                scan.after = Some(entry.key.clone());
+                records.insert(entry.key, entry.value.unwrap_or_default());
             }
             if !page.more {
-                return Ok(Self(records));
+                return Ok(records);
             }
         }
     }
 
     /// Those of some logs.
-    pub(super) async fn of(
-        storage: &dyn Storage,
-        store: StoreId,
-        keys: &[Key],
-    ) -> Result<Self, Error> {
-        let mut records = HashMap::new();
+    pub(super) async fn of(storage: &dyn Storage, keys: &[Key]) -> Result<Self, Error> {
+        let mut records = Self::default();
         // An empty read is none.
         let entries = if keys.is_empty() { Vec::new() } else { storage.read(keys).await? };
         for (key, entry) in keys.iter().zip(entries) {
-            let Some(entry) = entry else { continue };
-            let record =
-                RegistryRecord::verify(store, key, &entry.value).map_err(Tampered::Registry)?;
-            records.insert(record.log, record);
+            if let Some(entry) = entry {
+                records.insert(key.clone(), entry.value);
+            }
         }
-        Ok(Self(records))
+        Ok(records)
     }
 
-    pub(super) fn get(&self, log: LogId) -> Option<RegistryRecord> {
-        self.0.get(&log).copied()
+    fn insert(&mut self, key: Key, record: Vec<u8>) {
+        if let Ok(peeked) = RegistryRecord::peek(&key, &record) {
+            self.0.insert(peeked.log, (key, record));
+        }
+    }
+
+    pub(super) fn get(&self, store: StoreId, log: LogId) -> Option<RegistryRecord> {
+        let (key, record) = self.0.get(&log)?;
+        RegistryRecord::verify(store, key, record).ok()
+    }
+
+    pub(super) fn is_settled(&self, store: StoreId, log: LogId) -> bool {
+        self.get(store, log).is_some_and(|record| record.stage > LogStage::Ended)
     }
 
     /// The logs that have come to their end.
     fn ended(&self) -> Vec<LogId> {
-        let ended = self.0.values().filter(|record| record.stage != LogStage::Open);
-        ended.map(|record| record.log).collect()
+        let records = self.0.values();
+        let peeked = records.filter_map(|(key, record)| RegistryRecord::peek(key, record).ok());
+        peeked.filter(|peeked| peeked.stage != LogStage::Open).map(|peeked| peeked.log).collect()
     }
 
-    /// Holds the logs of the directory against what was registered of them, and the other way round.
-    pub(super) async fn check(
+    /// The records of logs that these directories keep.
+    fn kept_in(&self, store: StoreId, directories: &HashSet<DirectoryId>) -> Vec<RegistryRecord> {
+        let records = self.0.values();
+        let near = records.filter(|(key, record)| {
+            RegistryRecord::peek(key, record)
+                .is_ok_and(|peeked| directories.contains(&peeked.directory))
+        });
+        near.filter_map(|(key, record)| RegistryRecord::verify(store, key, record).ok()).collect()
+    }
+
+    /// Holds the logs of the directory against what was registered of them, and the other way
+    /// round: all that disagrees.
+    pub(super) async fn misfits(
         &self,
         storage: &dyn Storage,
         store: StoreId,
         attached: &Attached,
-    ) -> Result<(), Error> {
-        let Some(directory) = attached.directory else { return Ok(()) };
+    ) -> Result<Vec<Tampered>, Error> {
+        let Some(directory) = attached.directory else { return Ok(Vec::new()) };
         let known: HashMap<LogId, &KnownLog> =
             attached.logs.iter().map(|known| (known.log, known)).collect();
+        let dead: HashMap<LogId, &DeadLog> =
+            attached.dead.iter().map(|dead| (dead.log, dead)).collect();
         // A directory that says it is another one than when its logs were registered is both.
-        let mut ours: HashSet<DirectoryId> = self
-            .0
-            .values()
-            .filter(|record| known.contains_key(&record.log))
-            .map(|record| record.directory)
-            .collect();
-        ours.insert(directory);
-        for record in self.0.values().filter(|record| ours.contains(&record.directory)) {
-            let fits =
-                known.get(&record.log).is_some_and(|known| fits_log(record, known, attached));
+        let mut ours = HashSet::from([directory]);
+        for log in known.keys() {
+            ours.extend(self.get(store, *log).map(|record| record.directory));
+        }
+        let mut misfits = Vec::new();
+        for record in self.kept_in(store, &ours) {
+            let log = record.log;
+            let fits = record.stage == LogStage::Lost
+                || known.get(&log).is_some_and(|known| fits_log(&record, known, dead.get(&log)));
             if !fits {
-                let (log, size) = (record.log, record.head.size);
-                return Err(Tampered::AuditLogRolledBack { log, size }.into());
+                misfits.push(Tampered::AuditLogRolledBack { log, size: record.head.size });
             }
         }
         for (log, registered) in told(attached).filter(|(_, registered)| *registered > 0) {
-            let mut stored = self.0.get(&log).map_or(0, |record| record.head.size);
+            let mut stored = self.get(store, log).map_or(0, |record| record.head.size);
             if stored < registered {
                 // It was registered after all were read, perhaps.
-                let now = stored_record(storage, store, log).await?;
-                stored = now.map_or(0, |(record, _)| record.head.size);
+                let now = stored_entry(storage, log).await?;
+                let now = now.and_then(|(key, entry)| {
+                    RegistryRecord::verify(store, &key, &entry.value).ok()
+                });
+                stored = now.map_or(0, |record| record.head.size);
             }
             if stored < registered {
-                return Err(Tampered::StorageRolledBack { log, registered, stored }.into());
+                misfits.push(Tampered::StorageRolledBack { log, registered, stored });
             }
         }
-        Ok(())
-    }
-
-    fn is_open(&self, log: LogId) -> bool {
-        self.0.get(&log).is_none_or(|record| record.stage == LogStage::Open)
+        Ok(misfits)
     }
 }
 
@@ -184,91 +205,121 @@ fn told(attached: &Attached) -> impl Iterator<Item = (LogId, u64)> {
 }
 
 /// Whether a log is what was registered of it, as far as is known of it.
-fn fits_log(record: &RegistryRecord, known: &KnownLog, attached: &Attached) -> bool {
+fn fits_log(record: &RegistryRecord, known: &KnownLog, dead: Option<&&DeadLog>) -> bool {
     let head = record.head;
     if let Some(end) = known.ended {
         return match record.stage {
             LogStage::Open => head.size <= end.head.size,
             LogStage::Ended => head == end.head,
-            LogStage::Settled => false,
+            _ => false,
         };
     }
-    // A log that is written, or was settled before, is not read here.
-    let Some(dead) = attached.dead.iter().find(|dead| dead.log == known.log) else { return true };
+    // What its writer ended has an end, whoever holds its file or has left a note beside it. A log
+    // that is written, or was settled before, is not read here.
+    let Some(dead) = dead else { return record.stage != LogStage::Ended };
     let all = TreeHead { size: dead.size, root: dead.root };
     // The writer has signed more than that since, and what it was is read by `verify` alone.
     let is_before = dead.checkpoints.first().is_some_and(|first| head.size < first.size);
     match record.stage {
         LogStage::Open => head == all || is_before || dead.checkpoints.contains(&head),
-        LogStage::Ended => false,
         LogStage::Settled => head == all,
+        _ => false,
     }
 }
 
-async fn stored_record(
-    storage: &dyn Storage,
-    store: StoreId,
-    log: LogId,
-) -> Result<Option<(RegistryRecord, Entry)>, Error> {
+async fn stored_entry(storage: &dyn Storage, log: LogId) -> Result<Option<(Key, Entry)>, Error> {
     let key = strongroom_crypto::log_registry_key(log);
     let entry = storage.read(std::slice::from_ref(&key)).await?.pop().flatten();
-    entry
-        .map(|entry| {
-            let record =
-                RegistryRecord::verify(store, &key, &entry.value).map_err(Tampered::Registry)?;
-            Ok((record, entry))
-        })
-        .transpose()
+    Ok(entry.map(|entry| (key, entry)))
 }
 
 impl Vault {
     /// Registers and pins the own log, and registers the ends of logs that nobody was left to
     /// register. What cannot be registered now, because the storage takes no writes, is registered
-    /// by a later write.
-    pub(super) async fn register_logs(&self, before: &Registered, attached: &Attached) {
+    /// by a later write or opener.
+    ///
+    /// # Errors
+    /// `AuditLogRolledBack` where a log says that it ended, and did not end so.
+    pub(super) async fn register_logs(
+        &self,
+        before: &Registered,
+        attached: &Attached,
+        pins: &[LogId],
+    ) -> Result<(), Error> {
         // A storage that has the own log has what the storage had before it, too.
-        self.renew(&before.ended()).await;
+        let covers = [before.ended().as_slice(), pins].concat();
+        if !self.renew(&covers).await {
+            return Ok(());
+        }
         for known in &attached.logs {
-            if let Some(end) = known.ended
-                && before.is_open(known.log)
-            {
-                let _ = self.register(known.log, LogStage::Ended, end.head).await;
+            let Some(end) = known.ended else { continue };
+            let registered = before.get(self.store, known.log);
+            if registered.is_some_and(|record| record.stage != LogStage::Open) {
+                continue;
+            }
+            // Its last line may be no more than that, or not be on the medium yet.
+            if !self.sink.confirm_end(known.log, self.store).await? {
+                let size = registered.map_or(end.head.size, |record| record.head.size);
+                return Err(Tampered::AuditLogRolledBack { log: known.log, size }.into());
+            }
+            if self.register(known.log, LogStage::Ended, end.head).await.is_err() {
+                return Ok(());
             }
         }
+        Ok(())
+    }
+
+    /// Says of logs that lines of them are gone, and that this was accepted.
+    pub(super) async fn give_up(&self, misfits: &[Tampered]) -> Result<(), Error> {
+        for misfit in misfits {
+            if let Tampered::AuditLogRolledBack { log, size } = *misfit {
+                let root = strongroom_core::Digest::from_bytes([0; 32]);
+                self.register(log, LogStage::Lost, TreeHead { size, root }).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Registers and pins how far the own log is signed, where that is more than is registered.
     pub(super) async fn renew_registry(&self) {
-        if self.sink.signed().is_some_and(|head| self.registry.is_behind(head.size)) {
+        let now = self.clock.elapsed();
+        if self.sink.signed(self.log).is_some_and(|head| self.registry.is_due(head.size, now)) {
             // Boxed, so that a write that has nothing to register does not carry the room for it.
             Box::pin(self.renew(&[])).await;
         }
     }
 
-    async fn renew(&self, covers: &[LogId]) {
-        let Some(head) = self.sink.signed() else { return };
-        let Some(mut turn) = self.registry.turn(head.size) else { return };
+    /// Whether the storage took it.
+    async fn renew(&self, covers: &[LogId]) -> bool {
+        let Some(head) = self.sink.signed(self.log) else { return false };
+        let Some(mut turn) = self.registry.turn(head.size, self.clock.elapsed()) else {
+            return false;
+        };
         // The record that signs the others is the one after them.
         let last = Receipt { log: self.log, index: head.size };
         if self.sink.sync(&last).await.is_ok()
             && let Ok(record) = self.register(self.log, LogStage::Open, head).await
         {
-            self.sink.registered(head.size);
+            self.sink.registered(self.log, head.size);
             turn.size = Some(head.size);
             // An anchor that is away now is told of the next one.
             let _ = self.pin(record, covers).await;
+            return true;
         }
+        false
     }
 
     /// Signs the own log as it is, registers and pins it.
     pub(crate) async fn checkpoint(&self) -> Result<TreeHead, Error> {
-        let head = self.sink.checkpoint()?.ok_or(Unavailable::Unsupported(
+        let head = self.sink.checkpoint(self.log)?.ok_or(Unavailable::Unsupported(
             "this audit sink signs nothing: anchor it where its records are kept",
         ))?;
         self.sink.sync(&Receipt { log: self.log, index: head.size }).await?;
-        let record = self.register(self.log, LogStage::Open, head).await?;
-        self.sink.registered(head.size);
-        self.pin(record, &[]).await?;
+        if self.registry.directory.is_some() {
+            let record = self.register(self.log, LogStage::Open, head).await?;
+            self.sink.registered(self.log, head.size);
+            self.pin(record, &[]).await?;
+        }
         Ok(head)
     }
 
@@ -282,27 +333,36 @@ impl Vault {
         }
     }
 
-    /// Registers a log, and answers what is stored then. A record that says as much already stays.
+    /// Registers a log, and answers what is stored then. A record that says as much of the same
+    /// stage already stays.
     pub(super) async fn register(
         &self,
         log: LogId,
         stage: LogStage,
         head: TreeHead,
     ) -> Result<Vec<u8>, Error> {
-        let directory = self.registry.directory().ok_or(Unavailable::Unsupported(
+        let directory = self.registry.directory.ok_or(Unavailable::Unsupported(
             "this audit sink does not say where it keeps its logs",
         ))?;
         let record = RegistryRecord { log, directory, stage, head };
         for _ in 0..ATTEMPTS {
-            let stored = stored_record(&*self.storage, self.store, log).await?;
-            let expect = match stored {
+            let expect = match stored_entry(&*self.storage, log).await? {
                 None => Expect::Absent,
-                Some((stored, entry))
-                    if (stored.stage, stored.head.size) >= (stage, record.head.size) =>
-                {
-                    return Ok(entry.value);
+                Some((key, entry)) => {
+                    let stored = RegistryRecord::verify(self.store, &key, &entry.value)
+                        .map_err(|source| Tampered::Registry { log, source })?;
+                    if stored.stage > stage {
+                        return Err(Unavailable::Unsupported(
+                            "somebody else has ended or settled this log: no other process and no \
+                             copy may have its directory",
+                        )
+                        .into());
+                    }
+                    if stored.stage == stage && stored.head.size >= head.size {
+                        return Ok(entry.value);
+                    }
+                    Expect::Revision(entry.revision)
                 }
-                Some((_, entry)) => Expect::Revision(entry.revision),
             };
             let value = {
                 let keys = self.keys.get()?;
@@ -314,6 +374,6 @@ impl Vault {
                 return Ok(value);
             }
         }
-        Err(Unavailable::StalePermit.into())
+        Err(Unavailable::Unsupported("a log's registry record is replaced over and over").into())
     }
 }
