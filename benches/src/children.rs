@@ -3,12 +3,12 @@
 
 use std::process::{Command, Stdio};
 
-use crate::{Outcome, kill, opening, processes, puts, reading, residue};
+use crate::{Outcome, kill, opening, oracle, processes, puts, reading, residue, work};
 
 /// What a child does with the words after its name.
 type Work = fn(&[String]) -> Outcome;
 
-const CHILDREN: [(&str, Work); 8] = [
+const CHILDREN: [(&str, Work); 10] = [
     ("child-puts", puts::put_and_close),
     ("child-replaces", puts::replace_and_close),
     ("child-writes", kill::write),
@@ -17,6 +17,8 @@ const CHILDREN: [(&str, Work); 8] = [
     ("child-opens", opening::open_only),
     ("child-reads", reading::read_all),
     ("child-handles-secrets", residue::handle_secrets),
+    ("child-works", work::work),
+    ("child-looks", oracle::look_and_tell),
 ];
 
 /// Does the work of a child where this process was started as one. Programs call it first.

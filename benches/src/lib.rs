@@ -11,23 +11,28 @@
 mod children;
 mod decision;
 mod dice;
+mod errors;
 mod kill;
 mod memory;
 mod needles;
 mod opening;
+mod oracle;
 mod processes;
 mod puts;
 mod reading;
 mod residue;
 mod room;
+mod strace;
 mod tasks;
 mod timing;
+mod work;
 
 use std::error::Error;
 
 pub use children::{child, start_child};
 pub use decision::{DecisionCase, decision_cases};
 pub use dice::Dice;
+pub use errors::{Errors, errors};
 pub use kill::{Kills, kills};
 pub use needles::{Hit, Needles};
 pub use opening::{cpu_of_opens, syncs};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use strongroom::{
 
 use crate::children::word;
 use crate::room::{PASSPHRASE, POLICY, database};
+use crate::strace::strace;
 use crate::{Outcome, Room, Spread, cpu_seconds, say};
 
 /// The processor time of that many clean opens, derivation and the rest.
@@ -97,12 +97,7 @@ impl Seal for TimedSeal {
 pub fn syncs(words: &[&str]) -> Outcome<BTreeMap<String, usize>> {
     const CALLS: [&str; 6] = ["fsync", "fdatasync", "sync_file_range", "msync", "sync", "syncfs"];
     let trace = tempfile::NamedTempFile::new()?;
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-e", &format!("trace={}", CALLS.join(","))]);
-    strace.arg("-o").arg(trace.path()).arg(std::env::current_exe()?).args(words);
-    let done = strace.stdout(Stdio::piped()).output().map_err(|error| {
-        format!("syncs are counted with `strace`, which did not start ({error}): install it")
-    })?;
+    let done = strace(&["-e", &format!("trace={}", CALLS.join(","))], trace.path(), words)?;
     if !done.status.success() {
         let told = String::from_utf8_lossy(&done.stderr).into_owned();
         return Err(format!("`strace` or what it ran ended with {}: {told}", done.status).into());

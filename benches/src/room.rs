@@ -45,12 +45,30 @@ impl Room {
     /// # Errors
     /// Where the place does not suit, or a rule is wrong.
     pub fn builder_under(dir: &Path, rules: &str) -> Outcome<strongroom::Builder> {
+        let storage = SqliteStorage::open(database(dir))?;
+        Self::builder_on(storage, FileLog::open(dir.join("audit"))?, rules)
+    }
+
+    /// The same without a thread of its own: all is done where it is polled.
+    ///
+    /// # Errors
+    /// Where the place does not suit.
+    pub fn inline_builder(dir: &Path) -> Outcome<strongroom::Builder> {
+        let storage = SqliteStorage::open_inline(database(dir))?;
+        Self::builder_on(storage, FileLog::open_inline(dir.join("audit"))?, POLICY)
+    }
+
+    fn builder_on(
+        storage: SqliteStorage,
+        log: FileLog,
+        rules: &str,
+    ) -> Outcome<strongroom::Builder> {
         let seal = Passphrase::new(PASSPHRASE).with_cost(Argon2Cost::LEAST);
         Ok(Strongroom::builder()
-            .storage(SqliteStorage::open(database(dir))?)
+            .storage(storage)
             .seal(seal)
             .policy(Policy::from_toml(rules)?)
-            .audit(FileLog::open(dir.join("audit"))?))
+            .audit(log))
     }
 
     /// Puts `value(n)` at `path(n)` for each number below `count`.

@@ -7,10 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use futures_executor::block_on;
-use strongroom::{Error, NotFound, Opaque, SecretRef, Session, Version};
 
-use super::ledger::{Ledger, Secret, Seen};
-use super::{tag, value};
+use crate::oracle::{Ledger, Manner, look};
 use crate::{Dice, Outcome, Room, owner, start_child};
 
 /// How many kills one store goes through: its logs grow with each, and are all verified.
@@ -80,8 +78,13 @@ fn kill_one(dir: &Path, mut dice: Dice, ledger: &mut Ledger, kills: &mut Kills) 
             kills.faults.push(format!("the writer said: {line}"));
         }
     }
-    match block_on(look(dir, ledger, kills)) {
-        Ok(()) => {}
+    match block_on(look(dir, ledger, Manner { create: false, recorded: true })) {
+        Ok(looked) => {
+            kills.happened += looked.happened;
+            kills.vanished += looked.vanished;
+            kills.compared += looked.compared;
+            kills.faults.extend(looked.faults);
+        }
         Err(error) => kills.faults.push(format!("{error}")),
     }
     Ok(())
@@ -119,83 +122,6 @@ fn kill_at(mut writer: Child, moment: Moment) -> Outcome<Vec<String>> {
         return Err(format!("the writer ended by itself ({status}): {last}").into());
     }
     Ok(lines.iter().filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect())
-}
-
-/// Opens the store as the next process would, and holds it against what was said.
-async fn look(dir: &Path, ledger: &mut Ledger, kills: &mut Kills) -> Outcome {
-    let room = Room::builder(dir)?.open().await?;
-    let session = room.session(owner());
-    let report = session.verify().await?;
-    for accusation in report.accusations() {
-        kills.faults.push(format!("verify says: {accusation}"));
-    }
-    for (path, secret) in &mut ledger.0 {
-        let was_open = secret.is_open();
-        let found = seen(&session, path, kills).await?;
-        let expected = secret.seen();
-        match secret.settle(found) {
-            Some(true) => kills.happened += 1,
-            Some(false) => kills.vanished += usize::from(was_open),
-            None => kills.faults.push(format!("{path}: {found:?}, and not {expected:?}")),
-        }
-        compare_versions(&session, path, secret, kills).await?;
-        if was_open {
-            // The next write on the path settles it, if nothing else did.
-            let next = u64::try_from(kills.compared)? | 1;
-            let version = session.put(path, value(next)).await?;
-            secret.put(version.number(), next);
-        }
-    }
-    let again = session.verify().await?;
-    for accusation in again.accusations() {
-        kills.faults.push(format!("verify says after the next writes: {accusation}"));
-    }
-    room.close().await?;
-    Ok(())
-}
-
-async fn seen(session: &Session, path: &str, kills: &mut Kills) -> Outcome<Seen> {
-    match session.read::<Opaque>(path).await {
-        Ok(read) => {
-            kills.compared += 1;
-            let version = read.version.number();
-            match tag(&read.secret) {
-                Some(tag) => Ok(Seen::Live { version, tag }),
-                None => Err(format!("{path}: version {version} is not what was put").into()),
-            }
-        }
-        Err(Error::NotFound(NotFound::Secret | NotFound::Namespace)) => Ok(Seen::Absent),
-        Err(Error::NotFound(NotFound::Deleted(version))) => {
-            Ok(Seen::Deleted { version: version.number() })
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Each version that is kept has its value, or is deleted.
-async fn compare_versions(
-    session: &Session,
-    path: &str,
-    secret: &Secret,
-    kills: &mut Kills,
-) -> Outcome {
-    for (number, known) in secret.versions() {
-        let version = Version::new(number).ok_or("a version 0")?;
-        let place: SecretRef = path.parse::<strongroom::SecretPath>()?.at(version);
-        let right = match session.get::<Opaque>(place).await {
-            Ok(value) => !known.deleted && tag(&value) == Some(known.tag),
-            Err(Error::NotFound(NotFound::Deleted(_))) => known.deleted,
-            Err(error) => {
-                kills.faults.push(format!("{path}, version {number}: {error}"));
-                continue;
-            }
-        };
-        kills.compared += 1;
-        if !right {
-            kills.faults.push(format!("{path}, version {number} is not what was put"));
-        }
-    }
-    Ok(())
 }
 
 /// Takes a record out, and looks whether `verify` sees it.

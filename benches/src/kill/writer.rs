@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use strongroom::{Error, NotFound, Session};
 
-use super::{PATHS, WRITERS, path, value};
+use super::{PATHS, WRITERS, path};
 use crate::children::word;
+use crate::oracle::value;
 use crate::{Dice, Outcome, Room, in_tasks, owner, say};
 
 /// Writes until it is killed: a line before each write, and one after it returned.

@@ -1,5 +1,6 @@
 //! Runs one campaign: `campaign NAME [--full] [--seed N]`, or `campaign --list`.
 
+mod io_errors;
 mod kill;
 mod processes;
 mod simulation;
@@ -11,8 +12,12 @@ use strongroom_benches::{Outcome, child, flag_value, has_flag, say};
 /// A campaign: whether it runs in full, and the seed that repeats it.
 type Campaign = fn(bool, u64) -> Outcome;
 
-const CAMPAIGNS: [(&str, Campaign); 3] =
-    [("kill", kill::run), ("processes", processes::run), ("simulation", simulation::run)];
+const CAMPAIGNS: [(&str, Campaign); 4] = [
+    ("io-errors", io_errors::run),
+    ("kill", kill::run),
+    ("processes", processes::run),
+    ("simulation", simulation::run),
+];
 
 fn main() -> ExitCode {
     if let Some(done) = child() {
