@@ -23,6 +23,7 @@ mod reading;
 mod residue;
 mod room;
 mod strace;
+mod tamper;
 mod tasks;
 mod timing;
 mod work;
@@ -40,6 +41,7 @@ pub use processes::{Counting, count};
 pub use puts::puts;
 pub use residue::{Residue, residue};
 pub use room::{Room, owner, path, value};
+pub use tamper::{Tampered, tampered};
 pub use tasks::in_tasks;
 pub use timing::{Spread, interleave, time};
 

@@ -4,6 +4,7 @@ mod io_errors;
 mod kill;
 mod processes;
 mod simulation;
+mod tamper;
 
 use std::process::ExitCode;
 
@@ -12,11 +13,12 @@ use strongroom_benches::{Outcome, child, flag_value, has_flag, say};
 /// A campaign: whether it runs in full, and the seed that repeats it.
 type Campaign = fn(bool, u64) -> Outcome;
 
-const CAMPAIGNS: [(&str, Campaign); 4] = [
+const CAMPAIGNS: [(&str, Campaign); 5] = [
     ("io-errors", io_errors::run),
     ("kill", kill::run),
     ("processes", processes::run),
     ("simulation", simulation::run),
+    ("tamper", tamper::run),
 ];
 
 fn main() -> ExitCode {
