@@ -4,7 +4,7 @@
 use std::process::Command;
 
 /// Those that watch or answer what a process asks of the operating system.
-const NEED_STRACE: [&str; 1] = ["io-errors"];
+const NEED_STRACE: [&str; 2] = ["io-errors", "power-cut"];
 
 /// Whether it is there, and may trace.
 fn has_strace() -> bool {
@@ -23,7 +23,7 @@ fn campaign(words: &[&str]) -> String {
 #[test]
 fn each_campaign_in_short() {
     let names = campaign(&["--list"]);
-    assert!(names.lines().count() >= 5);
+    assert!(names.lines().count() >= 6);
     for name in names.lines() {
         if NEED_STRACE.contains(&name) && !has_strace() {
             println!("{name}: left out, there is no `strace` here");
