@@ -18,6 +18,7 @@ use crate::folder::lock;
 use crate::line::{CarriedLine, Line, NameToken, OpenLine, SegmentLine};
 use crate::medium::failed;
 use crate::read::{MAX_LINE_BYTES, read_line};
+use crate::report::Verdict;
 use crate::tree::MerkleTree;
 use crate::verify::Verifier;
 
@@ -129,7 +130,13 @@ pub(crate) fn confirm_end(file: &LogFile, store: StoreId) -> Result<bool, AuditE
         verifier.end_of_log(file.log, lines.has_torn_end());
         is_ended = lines.is_ended();
     }
-    Ok(is_ended && !verifier.finish().accuses())
+    // What it tells of other logs, which are not read here, is for those who read all.
+    let report = verifier.finish();
+    let is_bad = report.accusations().any(|finding| {
+        let is_of_lines = matches!(finding.verdict, Verdict::LogAltered | Verdict::LogLostItsTail);
+        is_of_lines && finding.log == Some(file.log)
+    });
+    Ok(is_ended && !is_bad)
 }
 
 /// Reads the last segment of a log, which tells all that is needed to settle it.

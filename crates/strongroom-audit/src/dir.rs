@@ -109,11 +109,21 @@ pub(crate) fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Makes the directory where it is missing, readable by the owner alone from the start.
-pub(crate) fn create_dir(dir: &Path) -> Result<(), AuditError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
-        failed("its directory cannot be made: check the path and its permissions", error)
-    })
+/// Makes the directory where it is missing, readable by the owner alone from the start, and its
+/// names durable: what is synced in it later must not be lost with it.
+pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
+    let named = |path: &&Path| !path.as_os_str().is_empty();
+    let missing: Vec<&Path> =
+        dir.ancestors().filter(named).take_while(|path| !path.exists()).collect();
+    for path in missing.into_iter().rev() {
+        match DirBuilder::new().mode(0o700).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let parent = path.parent().filter(named).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Makes the file of a new log.

@@ -1,11 +1,13 @@
 //! An anchor in a directory.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use strongroom_core::{Anchor, AnchorError, LogId, Pin, StoreId, async_trait};
+
+use crate::dir::create_dir;
 
 const PIN: &str = "pin";
 const DRAFT: &str = "draft";
@@ -95,7 +97,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn keep(dir: &Path, pin: &Pin) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    create_dir(dir)?;
     let draft = dir.join(format!("{}.{DRAFT}", pin.log));
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;

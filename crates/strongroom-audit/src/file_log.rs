@@ -156,7 +156,9 @@ impl FileLog {
     }
 
     fn begin(&self, identity: &Arc<dyn StoreIdentity>) -> Result<Attached, AuditError> {
-        dir::create_dir(&self.dir)?;
+        dir::create_dir(&self.dir).map_err(|error| {
+            failed("its directory cannot be made: check the path and its permissions", error)
+        })?;
         let first = self.find_first()?;
         if let Some(open) = &first
             && open.store != identity.store()

@@ -441,3 +441,14 @@ fn a_sync_that_somebody_still_waits_for_keeps_no_log_from_the_next_attach() {
     assert_eq!(dead, [attached.log]);
     drop(sync);
 }
+
+#[test]
+fn a_directory_is_made_with_all_that_is_missing_above_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("not/there/yet");
+    let (log, _) = attach(&dir, &FakeIdentity::new(1));
+    block_on(log.close()).unwrap();
+    for path in dir.ancestors().take(3) {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -178,6 +178,29 @@ fn an_end_that_its_writer_did_not_write_is_found_at_open() {
     is_log_rolled_back(&place, log);
 }
 
+/// It is believed whatever it tells of other logs, which are not read beside it. Found by a disk
+/// that was full as a log was closed that had settled another one.
+#[test]
+fn an_end_that_could_not_be_registered_is_registered_by_the_next_opener() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 3);
+    drop(room);
+    let faulty = FaultyStorage::new(place.storage.clone());
+    let room = place.open_on(faulty.clone(), &place.audit()).unwrap();
+    put(&room, 1);
+    let log = room.log();
+    faulty.every(Call::Write, Fault::Fail(strongroom::NotDoneKind::Full));
+    room.close().unwrap();
+    let stage = || {
+        let key = strongroom::Key::new([&[5], log.as_bytes().as_slice()].concat());
+        place.storage.snapshot()[&key].value[49]
+    };
+    assert_eq!(stage(), 1);
+    place.open();
+    assert_eq!(stage(), 2);
+}
+
 #[test]
 fn an_opening_that_is_refused_leaves_no_log_behind() {
     let place = Place::new();

@@ -110,10 +110,17 @@ impl Store {
                 _ => End::Closed,
             };
             match end {
-                End::Closed => writer.end(),
+                End::Closed => drop(writer.end()),
                 End::Settled => {
                     let (log, size, root) = (writer.log(), writer.size(), writer.root());
-                    dead = Some(DeadLog { log, size, root, open: Vec::new() });
+                    dead = Some(DeadLog {
+                        log,
+                        size,
+                        root,
+                        checkpoints: Vec::new(),
+                        registered: 0,
+                        open: Vec::new(),
+                    });
                 }
                 End::Live(_) => {}
             }
