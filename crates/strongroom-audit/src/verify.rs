@@ -25,10 +25,12 @@ mod history;
 mod history_model;
 #[cfg(test)]
 mod history_tests;
+mod kinds;
 mod registered;
 mod segments;
 
 use history::{Histories, Intent, Told};
+use kinds::{Kind, Kinds};
 use registered::Registry;
 use segments::Segments;
 
@@ -66,7 +68,7 @@ pub struct Verifier {
 struct LogState {
     tree: MerkleTree,
     open: Option<OpenLine>,
-    kinds: Vec<u8>,
+    kinds: Kinds,
     /// Lines below are missing: those behind are known, and begin with a segment.
     known: u64,
     segments: Segments,
@@ -87,12 +89,6 @@ struct LogState {
     /// Something about its lines has been found already.
     is_bad: bool,
 }
-
-/// What the verifier keeps of a line's kind, to check references to it.
-const OTHER: u8 = 0;
-/// A decision that allows.
-const DECISION: u8 = 1;
-const INTENT: u8 = 2;
 
 #[derive(Debug)]
 struct Closed {
@@ -155,9 +151,9 @@ impl Verifier {
             Err(_) => Some("the line cannot be read".to_owned()),
         };
         let kind = match &read {
-            Ok(Line::Decision(line)) if line.effect == Effect::Allow => DECISION,
-            Ok(Line::Intent(_)) => INTENT,
-            _ => OTHER,
+            Ok(Line::Decision(line)) if line.effect == Effect::Allow => Kind::Decision,
+            Ok(Line::Intent(_)) => Kind::Intent,
+            _ => Kind::Other,
         };
         let state = self.logs.entry(log).or_default();
         state.tree.push(line);
@@ -355,7 +351,7 @@ impl Verifier {
             }
             Line::Intent(intent) => {
                 self.counts.intents += 1;
-                let allowed = kind_at(state, intent.decision) == Some(DECISION)
+                let allowed = kind_at(state, intent.decision) == Some(Kind::Decision)
                     || intent.decision < state.known;
                 self.take_intent(Receipt { log, index }, intent, late);
                 // The first record of a store is written before anybody could be asked.
@@ -369,7 +365,7 @@ impl Verifier {
                 let intent = Receipt { log: line.log, index: line.intent };
                 let own = line.log == log;
                 let known = !own
-                    || kind_at(state, line.intent) == Some(INTENT)
+                    || kind_at(state, line.intent) == Some(Kind::Intent)
                     || line.intent < state.known;
                 self.histories.tell(intent, Told { outcome: line.outcome, late });
                 if known { Ok(()) } else { Err("it names no intent before it".to_owned()) }
@@ -426,7 +422,7 @@ impl Verifier {
         for receipt in self.histories.told() {
             if let Some(state) = self.logs.get(&receipt.log)
                 && !state.is_bad
-                && kind_at(state, receipt.index) != Some(INTENT)
+                && kind_at(state, receipt.index) != Some(Kind::Intent)
             {
                 let first = lost.entry(receipt.log).or_insert(receipt.index);
                 *first = (*first).min(receipt.index);
@@ -542,9 +538,9 @@ impl Verifier {
     }
 }
 
-fn kind_at(state: &LogState, index: u64) -> Option<u8> {
+fn kind_at(state: &LogState, index: u64) -> Option<Kind> {
     let place = index.checked_sub(state.known)?;
-    state.kinds.get(usize::try_from(place).ok()?).copied()
+    state.kinds.get(usize::try_from(place).ok()?)
 }
 
 /// The time of a line that is a record.
