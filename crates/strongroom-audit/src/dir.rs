@@ -117,7 +117,8 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
         dir.ancestors().filter(named).take_while(|path| !path.exists()).collect();
     for path in missing.into_iter().rev() {
         match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            // Somebody else has just made it; what is no directory is in the way.
+            Err(error) if !path.is_dir() => return Err(error),
             _ => {}
         }
         let parent = path.parent().filter(named).unwrap_or(Path::new("."));

@@ -30,6 +30,8 @@
 //! # fn main() {}
 //! ```
 
+/// The lines of the audit log, proofs that others can check, and what sinks of one's own need.
+pub use strongroom_audit as audit;
 pub use strongroom_audit::{
     Counts, FileAnchor, FileLog, Finding, RegistryError, Report, Verdict, Verifier, verify_dir,
     verify_logs,
