@@ -134,8 +134,8 @@ impl Strongroom {
     /// Signs the audit log as it is now, and registers that in the storage: from here on a log that
     /// has less, or something else, is found as the store is opened.
     ///
-    /// Writes do so by themselves every 1,024 records or every minute, and so do opening and
-    /// [`close`](Self::close). A host that reads much and writes little calls this from time to time.
+    /// The first write does so by itself, and later ones every 1,024 records or every minute, and so
+    /// does [`close`](Self::close). A host that reads much and writes little calls this from time to time.
     ///
     /// # Errors
     /// Where the log or the storage cannot be written; nothing is lost then.

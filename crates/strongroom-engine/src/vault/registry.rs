@@ -234,9 +234,9 @@ async fn stored_entry(storage: &dyn Storage, log: LogId) -> Result<Option<(Key, 
 }
 
 impl Vault {
-    /// Registers and pins the own log, and registers the ends of logs that nobody was left to
-    /// register. What cannot be registered now, because the storage takes no writes, is registered
-    /// by a later write or opener.
+    /// Registers and pins the own log where there is an anchor, and registers the ends of logs that
+    /// nobody was left to register. Else an opening writes nothing to the storage, and the own log is
+    /// registered by its first write. So is what cannot be registered now.
     ///
     /// # Errors
     /// `AuditLogRolledBack` where a log says that it ended, and did not end so.
@@ -246,6 +246,13 @@ impl Vault {
         attached: &Attached,
         pins: &[LogId],
     ) -> Result<(), Error> {
+        let is_missing = |known: &KnownLog| {
+            let record = before.get(self.store, known.log);
+            known.ended.is_some() && record.is_none_or(|record| record.stage == LogStage::Open)
+        };
+        if self.anchor.is_none() && !attached.logs.iter().any(is_missing) {
+            return Ok(());
+        }
         // A storage that has the own log has what the storage had before it, too.
         let covers = [before.ended().as_slice(), pins].concat();
         if !self.renew(&covers).await {
