@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use strongroom_core::{
@@ -41,6 +42,9 @@ pub(crate) fn claim(
         // A marker is a hint, which whoever can write to the directory can leave.
         let is_settled = file.settled && identity.is_settled(file.log);
         let found = if is_settled { Found::Live } else { look_at(file)? };
+        if matches!(found, Found::Gone) {
+            continue;
+        }
         let ended = if let Found::Ended(end) = &found { Some(*end) } else { None };
         known.push(KnownLog { log: file.log, ended });
         let Found::Dead(last, handle) = found else { continue };
@@ -79,6 +83,8 @@ enum Found {
     Ended(EndedLog),
     /// Somebody writes it, or settles it.
     Live,
+    /// It was listed, and its writer has taken it back since.
+    Gone,
     /// Nobody does, and its last segment is locked now.
     Dead(Segment, File),
 }
@@ -87,12 +93,18 @@ fn look_at(file: &LogFile) -> Result<Found, AuditError> {
     let unreadable = |error| failed("a log cannot be read: check its permissions", error);
     let Some(mut last) = file.segments.last().cloned() else { return Ok(Found::Live) };
     loop {
-        let handle = File::open(&last.path).map_err(unreadable)?;
+        let handle = match File::open(&last.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Gone),
+            handle => handle.map_err(unreadable)?,
+        };
         if let Some(end) = end_of(&handle).map_err(unreadable)? {
             return Ok(Found::Ended(end));
         }
         if !lock(&handle)? {
             return Ok(Found::Live);
+        }
+        if handle.metadata().map_err(unreadable)?.nlink() == 0 {
+            return Ok(Found::Gone);
         }
         // A writer lets go of a segment when it has locked the next one: it has gone on since the
         // directory was listed, and lives, or died there.

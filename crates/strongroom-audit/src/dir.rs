@@ -35,6 +35,20 @@ pub(crate) struct Segment {
 }
 
 impl LogFile {
+    /// The log of that id: its files as far as one follows another.
+    pub(crate) fn find(dir: &Path, log: LogId) -> Result<Self, AuditError> {
+        let mut file = Self { log, segments: Vec::new(), settled: false };
+        let path = dir.join(folder::file_name(log, 0, LOG));
+        let unreadable = |error| failed("a log cannot be read: check its permissions", error);
+        let mut next =
+            path.try_exists().map_err(unreadable)?.then_some(Segment { number: 0, path });
+        while let Some(segment) = next {
+            next = file.next(&segment).map_err(unreadable)?;
+            file.segments.push(segment);
+        }
+        Ok(file)
+    }
+
     /// The segment that its writer has begun after this one, if any.
     pub(crate) fn next(&self, segment: &Segment) -> io::Result<Option<Segment>> {
         let number = segment.number.saturating_add(1);
@@ -125,6 +139,15 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
         File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Waits until nobody else begins the first log of the directory, and keeps others waiting as long
+/// as the answer is held.
+pub(crate) fn lock_all(dir: &Path) -> Result<File, AuditError> {
+    let cannot = |error| failed("its directory cannot be locked: use a local file system", error);
+    let handle = File::open(dir).map_err(cannot)?;
+    handle.lock().map_err(cannot)?;
+    Ok(handle)
 }
 
 /// Makes the file of a new log.

@@ -135,6 +135,12 @@ impl FileLog {
         self
     }
 
+    /// The log that it writes, while a store is open.
+    #[must_use]
+    pub fn log(&self) -> Option<LogId> {
+        self.lock().ok()?.as_ref().map(|open| open.writer.log())
+    }
+
     /// The directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -159,7 +165,12 @@ impl FileLog {
         dir::create_dir(&self.dir).map_err(|error| {
             failed("its directory cannot be made: check the path and its permissions", error)
         })?;
-        let first = self.find_first()?;
+        let mut first = self.find_first()?;
+        // Of several who begin the first log of a directory, one draws the id that all have.
+        let alone = if first.is_none() { Some(dir::lock_all(&self.dir)?) } else { None };
+        if alone.is_some() {
+            first = self.find_first()?;
+        }
         if let Some(open) = &first
             && open.store != identity.store()
         {
@@ -190,8 +201,22 @@ impl FileLog {
         Ok(None)
     }
 
-    fn find(&self, log: LogId) -> Result<Option<LogFile>, AuditError> {
-        Ok(dir::logs(&self.dir)?.into_iter().find(|file| file.log == log))
+    /// The open log, where it is that one, to be ended.
+    fn take(&self, log: LogId) -> Result<Option<OpenLog>, AuditError> {
+        let mut current = self.lock()?;
+        Ok(current.take_if(|open| open.writer.log() == log))
+    }
+
+    /// Ends a log. Dropped at the end whatever happens: then the file is let go of, and the thread
+    /// ends.
+    async fn end(mut open: OpenLog) -> Result<TreeHead, AuditError> {
+        // A last line says that all before it is there, so all before it goes to the medium first.
+        open.check()?;
+        open.flush()?;
+        open.syncer.reach(open.writer.size()).await?;
+        let head = open.end()?;
+        open.syncer.reach(open.writer.size()).await?;
+        Ok(head)
     }
 
     /// The open log, where it is that one.
@@ -299,33 +324,26 @@ impl AuditSink for FileLog {
     }
 
     async fn confirm_end(&self, log: LogId, store: StoreId) -> Result<bool, AuditError> {
-        match self.find(log)? {
-            Some(file) => dead::confirm_end(&file, store),
-            None => Ok(false),
-        }
+        dead::confirm_end(&LogFile::find(&self.dir, log)?, store)
     }
 
-    async fn discard(&self) -> Result<(), AuditError> {
-        let Some(open) = self.lock()?.take() else { return Ok(()) };
-        let path = self.dir.join(&open.file);
+    async fn discard(&self, log: LogId) -> Result<(), AuditError> {
+        let Some(open) = self.take(log)? else { return Ok(()) };
+        if open.writer.size() > 1 {
+            return Self::end(open).await.map(drop);
+        }
         if open.check().is_ok() {
-            // One that stays is settled by the next opener.
-            let _ = std::fs::remove_file(path);
+            // Nothing names it. One that stays is settled by the next opener.
+            let _ = std::fs::remove_file(self.dir.join(&open.file));
         }
         Ok(())
     }
 
-    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
-        let Some(mut open) = self.lock()?.take() else { return Ok(None) };
-        // Dropped at the end whatever happens: then the file is let go of, and the thread ends.
-        //
-        // A last line says that all before it is there, so all before it goes to the medium first.
-        open.check()?;
-        open.flush()?;
-        open.syncer.reach(open.writer.size()).await?;
-        let head = open.end()?;
-        open.syncer.reach(open.writer.size()).await?;
-        Ok(Some(head))
+    async fn close(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
+        match self.take(log)? {
+            Some(open) => Self::end(open).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn cut(&self) -> Result<LogCut, AuditError> {

@@ -98,6 +98,11 @@ impl StoreIdentity for Nameless {
     }
 }
 
+/// Ends the log that it writes, if any.
+pub(super) fn close(log: &FileLog) -> Result<Option<TreeHead>, AuditError> {
+    log.log().map_or(Ok(None), |id| block_on(log.close(id)))
+}
+
 fn log_on(medium: &Arc<Faulty>, inline: bool) -> FileLog {
     let mut writer = LineWriter::begin(Arc::new(Nameless(7))).unwrap();
     medium.write_at(writer.pending(), 0).unwrap();
@@ -184,7 +189,7 @@ fn records_that_fit_are_taken_where_nothing_more_can_be_laid_out() {
     medium.room.store(0, Ordering::SeqCst);
     append(&log, 100, Durability::Synced).unwrap();
     assert_eq!(numbers(&medium).len(), taken + 2);
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     let bytes = medium.bytes.lock().unwrap().clone();
     assert_eq!(bytes, lines(&medium));
 }
@@ -212,7 +217,7 @@ fn a_last_line_that_cannot_be_written_at_close_is_not_written_at_drop() {
     append(&log, 0, Durability::Synced).unwrap();
     append(&log, 1, Durability::Held).unwrap();
     medium.cuts_fail.store(true, Ordering::SeqCst);
-    block_on(log.close()).unwrap_err();
+    close(&log).unwrap_err();
     drop(log);
     assert_eq!(numbers(&medium), [0, 1]);
     let bytes = lines(&medium);
@@ -232,8 +237,8 @@ fn a_failed_sync_ends_the_log_for_good() {
             assert!(append(&log, 1, durability).is_err());
         }
         assert_eq!(medium.syncs.load(Ordering::SeqCst), 1, "no second try");
-        assert!(block_on(log.close()).is_err());
-        block_on(log.close()).unwrap();
+        assert!(close(&log).is_err());
+        close(&log).unwrap();
     }
 }
 
@@ -296,7 +301,7 @@ fn a_dropped_wait_changes_nothing_and_close_wakes_the_others() {
     *medium.hold.lock().unwrap() = false;
     medium.released.notify_all();
     append(&log, 1, Durability::Synced).unwrap();
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     assert_eq!(numbers(&medium), [0, 1]);
     assert!(matches!(append(&log, 2, Durability::Held), Err(AuditError::Closed)));
 }
@@ -354,7 +359,7 @@ fn a_forked_process_leaves_the_log_and_its_lock_to_its_parent() {
     let before = medium.bytes.lock().unwrap().clone();
     log.current.lock().unwrap().as_mut().unwrap().process += 1;
     block_on(log.sync(&receipt)).unwrap();
-    block_on(log.close()).unwrap_err();
+    close(&log).unwrap_err();
     assert!(*medium.bytes.lock().unwrap() == before, "it wrote");
     assert!(!medium.unlocked.load(Ordering::SeqCst), "it gave up the parent's lock");
 

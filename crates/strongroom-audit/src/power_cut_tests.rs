@@ -8,7 +8,7 @@ use strongroom_core::{
     Digest, IntentRecord, Key, Outcome, OutcomeRecord, RecordKind, Target, Timestamp, WriteId,
 };
 
-use super::tests::Nameless;
+use super::tests::{Nameless, close};
 use super::*;
 use crate::folder::{DRAFT, Folder};
 use crate::{Line, read_line, verify_logs};
@@ -335,7 +335,7 @@ fn history(seed: u64, is_bad: bool) -> usize {
             let mut power = power.lock().unwrap();
             power.calls_left = power.calls_left.min(dice.below(5));
         }
-        told.is_closed = block_on(log.close()).is_ok();
+        told.is_closed = close(&log).is_ok();
         if told.is_closed {
             told.synced = told.taken.len();
         }
@@ -400,7 +400,7 @@ fn check(seed: u64, dir: &Path, told: &Told) {
         assert_eq!(dead.size, page.len() as u64, "seed {seed}");
     }
     assert!(ended || !told.is_closed, "seed {seed}: a log that was closed is dead");
-    block_on(next.close()).unwrap();
+    close(&next).unwrap();
 }
 
 /// How many histories had how many files, or more.

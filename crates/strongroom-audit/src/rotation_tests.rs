@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_executor::block_on;
 use strongroom_core::Timestamp;
 
-use super::tests::{Faulty, Nameless, append, lines, numbers};
+use super::tests::{Faulty, Nameless, append, close, lines, numbers};
 use super::*;
 use crate::folder::Folder;
 use crate::medium::failed;
@@ -141,7 +141,7 @@ fn a_rotation_that_fails_at_any_step_leaves_the_file_in_use_and_is_tried_again_l
         assert_eq!(shelf.count(), 1, "not at each append: {step:?}");
         assert_eq!(fill(&log, 100..16_000), 15_900);
         assert!(shelf.count() > 2, "{step:?}");
-        block_on(log.close()).unwrap();
+        close(&log).unwrap();
         check(&shelf, 16_000);
         let last = shelf.count() as u64 - 1;
         assert!(lines(&shelf.file(last)).ends_with(b"\"}\n"));
@@ -208,7 +208,7 @@ fn a_name_that_a_power_cut_may_take_again_ends_the_log() {
         // As long as it is open, nobody takes it for dead.
         assert_eq!(shelf.count(), 2);
         assert!(!shelf.file(1).unlocked.load(Ordering::SeqCst));
-        assert!(block_on(log.close()).is_err());
+        assert!(close(&log).is_err());
         assert!(shelf.file(1).unlocked.load(Ordering::SeqCst));
         check(&shelf, taken);
     }

@@ -60,7 +60,7 @@ fn opening_touches_nothing() {
     assert_eq!(block_on(log.owner()).unwrap(), None);
     assert!(!scratch.path().join("a").exists());
     assert!(matches!(block_on(log.append(&[], Durability::Held)), Err(AuditError::Closed)));
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     assert!(FileLog::open("").is_err());
     let file = scratch.path().join("file");
     fs::write(&file, "x").unwrap();
@@ -91,8 +91,8 @@ fn records_are_read_back_in_order_whatever_the_page() {
         for seq in 0..7 {
             block_on(log.append(&[read_of("a", "prod/db", seq)], Durability::Held)).unwrap();
         }
-        block_on(log.close()).unwrap();
-        block_on(log.close()).unwrap();
+        close(&log).unwrap();
+        close(&log).unwrap();
     }
     let (log, _) = attach(scratch.path(), &identity);
     let whole = all_lines(log.reader().unwrap(), 1000);
@@ -121,15 +121,15 @@ fn a_dead_log_is_settled_once() {
     // As long as it is not settled, no other opener gets it.
     let (other, others) = attach(dir, &identity);
     assert!(others.dead.is_empty());
-    block_on(other.close()).unwrap();
+    close(&other).unwrap();
 
     let outcome = outcome_of(dead.open[0].receipt, Outcome::Lost);
     block_on(log.append(&[outcome, closed(dead)], Durability::Flushed)).unwrap();
     assert!(dir.join(format!("{first}.settled")).exists());
     let (again, agains) = attach(dir, &identity);
     assert!(agains.dead.is_empty());
-    block_on(again.close()).unwrap();
-    block_on(log.close()).unwrap();
+    close(&again).unwrap();
+    close(&log).unwrap();
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_live_log_is_not_taken_for_a_dead_one() {
     assert!(attached.dead.is_empty());
     for log in [&one, &two] {
         block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Synced)).unwrap();
-        block_on(log.close()).unwrap();
+        close(log).unwrap();
     }
     let (_three, attached) = attach(scratch.path(), &identity);
     assert!(attached.dead.is_empty());
@@ -184,7 +184,7 @@ fn another_store_is_refused_and_nothing_is_changed() {
     let scratch = tempfile::tempdir().unwrap();
     let (ours, theirs) = (FakeIdentity::new(1), FakeIdentity::new(2));
     let (log, _) = attach(scratch.path(), &ours);
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     let other = FileLog::open(scratch.path()).unwrap();
     assert_eq!(block_on(other.owner()).unwrap(), Some(ours.store()));
     let identity: Arc<dyn StoreIdentity> = theirs;
@@ -232,7 +232,7 @@ fn a_tail_torn_at_any_byte_is_cut_and_the_log_settled() {
         let attached = block_on(sink.attach(Arc::clone(&identity) as _)).unwrap();
         assert_eq!(attached.dead[0].size, lines as u64, "cut at {length}");
         block_on(sink.append(&[closed(&attached.dead[0])], Durability::Flushed)).unwrap();
-        block_on(sink.close()).unwrap();
+        close(&sink).unwrap();
         fs::remove_dir_all(&dir).unwrap();
     }
 }
@@ -254,7 +254,7 @@ fn bytes_are_laid_out_ahead_until_the_log_ends() {
     }
     block_on(log.append(&[read_of("a", "prod/db", 400)], Durability::Synced)).unwrap();
     assert!(size() > lines_of(&file).len() as u64, "nothing is laid out");
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     assert_eq!(fs::read(&file).unwrap(), lines_of(&file));
     assert!(!verify_logs(scratch.path(), None).unwrap().accuses());
 }
@@ -281,7 +281,7 @@ fn a_log_ends_where_a_power_cut_left_zero_bytes() {
         let attached = block_on(sink.attach(Arc::clone(&identity) as _)).unwrap();
         assert_eq!(attached.dead[0].size, lines as u64, "zero bytes from {start}");
         block_on(sink.append(&[closed(&attached.dead[0])], Durability::Flushed)).unwrap();
-        block_on(sink.close()).unwrap();
+        close(&sink).unwrap();
         assert!(!verify_logs(&dir, None).unwrap().accuses(), "{start}");
     }
 }
@@ -292,7 +292,7 @@ fn a_log_is_ended_though_a_power_cut_left_it_longer_than_its_last_line() {
     let (dir, identity) = (scratch.path(), FakeIdentity::new(1));
     let (log, attached) = attach(dir, &identity);
     block_on(log.append(&[read_of("a", "prod/db", 1)], Durability::Flushed)).unwrap();
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     let file = file_of(dir, attached.log);
     let whole = fs::read(&file).unwrap();
     // The cut of what was laid out may reach the medium after the last line does.
@@ -301,7 +301,7 @@ fn a_log_is_ended_though_a_power_cut_left_it_longer_than_its_last_line() {
         assert!(!verify_logs(dir, None).unwrap().accuses(), "{zeros}");
         let (next, attached) = attach(dir, &identity);
         assert!(attached.dead.is_empty(), "{zeros}: {:?}", attached.dead);
-        block_on(next.close()).unwrap();
+        close(&next).unwrap();
     }
     fs::write(&file, [whole.as_slice(), &[0; 9], b"x"].concat()).unwrap();
     assert!(verify_logs(dir, None).unwrap().accuses(), "bytes follow the last line");
@@ -315,7 +315,7 @@ fn zero_bytes_in_a_log_that_was_ended_are_found() {
     for seq in 0..4 {
         block_on(log.append(&[read_of("a", "prod/db", seq)], Durability::Flushed)).unwrap();
     }
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     let file = file_of(scratch.path(), attached.log);
     let mut bytes = fs::read(&file).unwrap();
     let line = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(5).unwrap().0 + 1;
@@ -401,7 +401,7 @@ fn no_name_is_in_the_files() {
         decision.explanation = explanation("canary-rule");
     }
     block_on(log.append(&[record], Durability::Flushed)).unwrap();
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     let text = fs::read_to_string(file_of(scratch.path(), attached.log)).unwrap();
     for name in ["canary", "billing", "prod", "tenant", "10.99"] {
         assert!(!text.contains(name), "{name}");
@@ -447,7 +447,7 @@ fn a_directory_is_made_with_all_that_is_missing_above_it() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("not/there/yet");
     let (log, _) = attach(&dir, &FakeIdentity::new(1));
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     for path in dir.ancestors().take(3) {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700);
     }

@@ -541,7 +541,7 @@ fn a_long_log_goes_on_in_files_that_are_private_and_whole() {
         let rest = block_on(reader.reader().unwrap().read(Some(&after), limit)).unwrap();
         assert_eq!(rest, whole[place + 1..whole.len().min(place + 41)]);
     }
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     assert_eq!(verify_logs(scratch.path(), None).unwrap().findings, []);
     let (_, attached) = attach(scratch.path(), &identity);
     assert!(attached.dead.is_empty());
@@ -600,7 +600,7 @@ fn an_old_file_ends_whichever_way_the_clock_steps() {
     assert_eq!(append_at(7_199_999), 2);
     assert_eq!(append_at(0), 3, "a clock that steps back");
     assert_eq!(append_at(1), 3);
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     assert!(!verify_logs(scratch.path(), None).unwrap().accuses());
 }
 
@@ -620,7 +620,7 @@ fn a_dead_log_is_settled_from_its_last_file_alone() {
     assert!(attach(dir, &identity).1.dead.iter().all(|other| other.log != dead));
     let outcome = outcome_of(open, Outcome::Lost);
     block_on(log.append(&[outcome, closed(found)], Durability::Flushed)).unwrap();
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     let report = verify_logs(dir, None).unwrap();
     let about: Vec<_> = report.accusations().map(|it| (it.verdict, it.log, it.index)).collect();
     assert_eq!(about, [(Verdict::LogLostItsTail, Some(dead), Some(0))], "what is missing is said");
@@ -732,7 +732,7 @@ fn threads_that_write_while_files_end_lose_nothing_and_no_opener_takes_the_log()
             while !done.load(std::sync::atomic::Ordering::SeqCst) {
                 let (other, attached) = attach(dir, &identity);
                 assert!(attached.dead.iter().all(|dead| dead.log != own.log), "it lives");
-                block_on(other.close()).unwrap();
+                close(&other).unwrap();
                 assert!(!verify_logs(dir, None).unwrap().accuses());
                 let lines = all_lines(log.reader().unwrap(), 100);
                 let own = lines.iter().filter(|(at, _)| at.log == own.log).map(|(at, _)| at.index);
@@ -742,7 +742,7 @@ fn threads_that_write_while_files_end_lose_nothing_and_no_opener_takes_the_log()
         writers.into_iter().for_each(|writer| writer.join().unwrap());
         done.store(true, std::sync::atomic::Ordering::SeqCst);
     });
-    block_on(log.close()).unwrap();
+    close(&log).unwrap();
     let report = verify_logs(dir, None).unwrap();
     assert_eq!(report.findings, []);
     assert_eq!(report.counts.decisions, 320);

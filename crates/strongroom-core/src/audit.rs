@@ -297,8 +297,8 @@ pub trait StoreIdentity: Debug + Send + Sync {
     fn random(&self, buffer: &mut [u8]) -> Result<(), EntropyError>;
     /// Wall time, for the records that a sink writes of its own.
     fn now(&self) -> Timestamp;
-    /// Whether the storage has it on record that this log was settled. A sink that keeps a note of
-    /// that believes it only then. Where nobody keeps such records, notes are believed.
+    /// Whether a note is believed that says that this log was settled: not where the storage has it on
+    /// record that it has not been.
     fn is_settled(&self, _log: LogId) -> bool {
         true
     }
@@ -441,20 +441,22 @@ pub trait AuditSink: Debug + Send + Sync + 'static {
         Ok(false)
     }
 
-    /// Takes back the log that was just begun, since the store is not opened after all.
+    /// Takes back the log that was just begun, since the store is not opened after all. One that
+    /// has records by now is closed.
     ///
     /// # Errors
     /// Where it stays, closed or to be settled by the next opener.
-    async fn discard(&self) -> Result<(), AuditError> {
-        self.close().await.map(drop)
+    async fn discard(&self, log: LogId) -> Result<(), AuditError> {
+        self.close(log).await.map(drop)
     }
 
-    /// Writes the last record and lets go of the files. Idempotent: the first call tells how the
-    /// log ended, if this sink signs.
+    /// Writes the last record of that log and lets go of the files. Idempotent: the first call tells
+    /// how the log ended, if this sink signs. Where it does not write that log any more, nothing
+    /// happens.
     ///
     /// # Errors
     /// Where it cannot be written; the next opener then settles the log.
-    async fn close(&self) -> Result<Option<TreeHead>, AuditError>;
+    async fn close(&self, log: LogId) -> Result<Option<TreeHead>, AuditError>;
 
     /// Flushes, and says how far each file reaches now. Called while commits are held off.
     ///
@@ -523,11 +525,11 @@ impl<T: AuditSink + ?Sized> AuditSink for Arc<T> {
     async fn confirm_end(&self, log: LogId, store: StoreId) -> Result<bool, AuditError> {
         (**self).confirm_end(log, store).await
     }
-    async fn discard(&self) -> Result<(), AuditError> {
-        (**self).discard().await
+    async fn discard(&self, log: LogId) -> Result<(), AuditError> {
+        (**self).discard(log).await
     }
-    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
-        (**self).close().await
+    async fn close(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
+        (**self).close(log).await
     }
     fn cut(&self) -> Result<LogCut, AuditError> {
         (**self).cut()

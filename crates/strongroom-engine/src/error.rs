@@ -416,6 +416,11 @@ impl Tampered {
             _ => None,
         }
     }
+
+    /// Whether lines of that log are gone.
+    pub(crate) fn is_loss_of(&self, of: LogId) -> bool {
+        matches!(self, Self::AuditLogRolledBack { log, .. } if *log == of)
+    }
 }
 
 macro_rules! into_error {

@@ -173,7 +173,7 @@ impl Strongroom {
         self.0.vault.erase_garbage().await;
         let closed = match self.0.vault.settle_all().await {
             Ok(()) if !self.is_open() => Err(Error::Sealed),
-            Ok(()) => match self.0.sink.close().await {
+            Ok(()) => match self.0.sink.close(self.log()).await {
                 Ok(head) => {
                     self.0.vault.register_end(head).await;
                     Ok(())

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_executor::block_on;
 use strongroom_engine::core::{
-    Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, LogCut, Principal,
-    Receipt, StoreId, StoreIdentity, TreeHead, async_trait,
+    Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, LogCut, LogId,
+    Principal, Receipt, StoreId, StoreIdentity, TreeHead, async_trait,
 };
 use strongroom_engine::{Builder, Error, Strongroom};
 use strongroom_policy::Policy;
@@ -69,8 +69,8 @@ impl AuditSink for Slow {
         self.sink.sync(up_to).await
     }
 
-    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
-        self.sink.close().await
+    async fn close(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
+        self.sink.close(log).await
     }
 
     fn cut(&self) -> Result<LogCut, AuditError> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use strongroom_core::{
-    Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, LogCut, Opaque,
+    Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, LogCut, LogId, Opaque,
     Principal, Receipt, StoreId, StoreIdentity, TreeHead, async_trait,
 };
 use strongroom_engine::{Builder, Session, Strongroom};
@@ -50,8 +50,8 @@ impl AuditSink for Hooked {
     async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError> {
         self.inner.sync(up_to).await
     }
-    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
-        self.inner.close().await
+    async fn close(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
+        self.inner.close(log).await
     }
     fn cut(&self) -> Result<LogCut, AuditError> {
         self.inner.cut()

@@ -151,11 +151,13 @@ pub fn nothing_is_taken_before_attach_or_after_close(open: &dyn Fn() -> Box<dyn 
         assert!(matches!(taken, Err(AuditError::Closed)), "{taken:?}");
     };
     refused();
-    good(block_on(sink.close()));
-    attach(&*sink, &FakeIdentity::new(1));
+    let other = LogId::from_bytes([0xee; 8]);
+    good(block_on(sink.close(other)));
+    let log = attach(&*sink, &FakeIdentity::new(1)).log;
+    good(block_on(sink.close(other)));
     append(&*sink, outcome(1), Durability::Held);
-    good(block_on(sink.close()));
-    good(block_on(sink.close()));
+    good(block_on(sink.close(log)));
+    good(block_on(sink.close(log)));
     refused();
 }
 
@@ -169,8 +171,8 @@ pub fn the_owner_is_told_without_a_key(open: &dyn Fn() -> Box<dyn AuditSink>) {
 /// A sink takes the records of one store.
 pub fn another_store_is_refused(open: &dyn Fn() -> Box<dyn AuditSink>) {
     let sink = open();
-    attach(&*sink, &FakeIdentity::new(1));
-    good(block_on(sink.close()));
+    let log = attach(&*sink, &FakeIdentity::new(1)).log;
+    good(block_on(sink.close(log)));
     let refused = block_on(sink.attach(FakeIdentity::new(2)));
     assert!(matches!(refused, Err(AuditError::OtherStore { .. })), "{refused:?}");
 }
@@ -270,8 +272,9 @@ pub fn a_log_that_was_left_open_is_given_to_the_next(open: &dyn Fn() -> Box<dyn 
         assert!(dead.open.iter().all(|open| open.target == "canary/path"), "{:?}", dead.open);
     }
     let third = open();
-    assert!(attach(&*third, &identity).dead.is_empty(), "one opener settles a log, not two");
-    good(block_on(third.close()));
+    let attached = attach(&*third, &identity);
+    assert!(attached.dead.is_empty(), "one opener settles a log, not two");
+    good(block_on(third.close(attached.log)));
     drop(second);
     let again = attach(&*third, &identity).dead;
     assert_eq!(again.len(), 2, "it settled nothing and died, and left its own log, too");
@@ -284,12 +287,13 @@ pub fn a_log_that_was_settled_or_closed_is_given_to_nobody(open: &dyn Fn() -> Bo
     append(&*first, intent(5), Durability::Flushed);
     drop(first);
     let second = open();
-    for dead in attach(&*second, &identity).dead {
+    let attached = attach(&*second, &identity);
+    for dead in attached.dead {
         let (log, size, root) = (dead.log, dead.size, dead.root);
         let closed = ClosedRecord { at: crate::identity::now(), log, size, root };
         append(&*second, AuditRecord::Closed(closed), Durability::Flushed);
     }
-    good(block_on(second.close()));
+    good(block_on(second.close(attached.log)));
     assert!(attach(&*open(), &identity).dead.is_empty(), "it was settled");
 }
 
@@ -365,13 +369,13 @@ pub fn what_is_signed_is_told(open: &dyn Fn() -> Box<dyn AuditSink>) {
     assert_eq!((good(sink.checkpoint(log)), sink.signed(log)), (head, head));
     let after = append(&*sink, outcome(2), Durability::Held);
     assert_eq!(after.index, before.index + 2, "the checkpoint has an index");
-    let end = good(block_on(sink.close()));
+    let end = good(block_on(sink.close(log)));
     assert_eq!(end.map(|end| end.size), Some(after.index + 1));
-    assert_eq!((good(block_on(sink.close())), sink.signed(log)), (None, None));
+    assert_eq!((good(block_on(sink.close(log))), sink.signed(log)), (None, None));
 }
 
 /// Where a sink says which directory it keeps, it tells all logs there, and how those ended; an end
-/// can be confirmed. A log that was discarded was never there.
+/// can be confirmed. A log that was discarded was never there, unless it has records.
 pub fn the_next_one_knows_the_logs_beside_its_own(open: &dyn Fn() -> Box<dyn AuditSink>) {
     let (first, identity) = (open(), FakeIdentity::new(1));
     let one = attach(&*first, &identity);
@@ -387,13 +391,22 @@ pub fn the_next_one_knows_the_logs_beside_its_own(open: &dyn Fn() -> Box<dyn Aud
     let beside = |log, ended| strongroom_core::KnownLog { log, ended };
     assert_eq!((two.directory, two.logs), (one.directory, vec![beside(one.log, None)]));
     let discarded = open();
-    attach(&*discarded, &identity);
-    good(block_on(discarded.discard()));
+    let log = attach(&*discarded, &identity).log;
+    good(block_on(discarded.discard(log)));
+    let kept = open();
+    let three = attach(&*kept, &identity).log;
+    append(&*kept, outcome(1), Durability::Flushed);
+    good(block_on(kept.discard(LogId::from_bytes([0xee; 8]))));
+    append(&*kept, outcome(2), Durability::Flushed);
+    good(block_on(kept.discard(three)));
 
-    let end = good(block_on(first.close())).unwrap_or_else(|| fail(&"it signs, and has no end"));
+    let end =
+        good(block_on(first.close(one.log))).unwrap_or_else(|| fail(&"it signs, and has no end"));
     let ended = strongroom_core::EndedLog { head: end, registered: 1 };
     let third = open();
     let mut logs = attach(&*third, &identity).logs;
+    let kept = logs.iter().position(|known| known.log == three).map(|at| logs.remove(at));
+    assert!(kept.is_some_and(|kept| kept.ended.is_some()), "what has records is closed instead");
     logs.sort_by_key(|known| known.log);
     let mut expected = vec![beside(one.log, Some(ended)), beside(two.log, None)];
     expected.sort_by_key(|known| known.log);

@@ -107,12 +107,12 @@ impl<T: AuditSink> AuditSink for Delaying<T> {
         self.around(self.inner.confirm_end(log, store)).await
     }
 
-    async fn discard(&self) -> Result<(), AuditError> {
-        self.around(self.inner.discard()).await
+    async fn discard(&self, log: LogId) -> Result<(), AuditError> {
+        self.around(self.inner.discard(log)).await
     }
 
-    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
-        self.around(self.inner.close()).await
+    async fn close(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
+        self.around(self.inner.close(log)).await
     }
 
     fn cut(&self) -> Result<LogCut, AuditError> {

@@ -220,6 +220,11 @@ impl Own {
         }
     }
 
+    /// How many lines it has, where it writes that log.
+    fn size_of(&self, log: LogId) -> Option<u64> {
+        self.writer.as_ref().filter(|writer| writer.log() == log).map(LineWriter::size)
+    }
+
     /// Ends the own log, and lets go of the dead ones.
     fn end(&mut self, logs: &mut Logs) -> Option<TreeHead> {
         let ended = self.writer.as_mut().map(|writer| {
@@ -365,21 +370,22 @@ impl AuditSink for MemorySink {
         Ok(self.logs().ends.contains_key(&log))
     }
 
-    async fn discard(&self) -> Result<(), AuditError> {
+    async fn discard(&self, log: LogId) -> Result<(), AuditError> {
         let (mut own, mut logs) = (self.own(), self.logs());
-        if let Some(writer) = own.writer.take() {
-            logs.fates.remove(&writer.log());
-            logs.lines.retain(|(at, _)| at.log != writer.log());
+        let Some(size) = own.size_of(log) else { return Ok(()) };
+        if size > 1 {
+            own.end(&mut logs);
+            return Ok(());
         }
-        for log in own.dead.drain(..) {
-            logs.fates.insert(log, Fate::Dead);
-        }
+        own.abandon(&mut logs);
+        logs.fates.remove(&log);
+        logs.lines.retain(|(at, _)| at.log != log);
         Ok(())
     }
 
-    async fn close(&self) -> Result<Option<TreeHead>, AuditError> {
+    async fn close(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
         let (mut own, mut logs) = (self.own(), self.logs());
-        Ok(own.end(&mut logs))
+        Ok(own.size_of(log).and_then(|_| own.end(&mut logs)))
     }
 
     fn cut(&self) -> Result<LogCut, AuditError> {

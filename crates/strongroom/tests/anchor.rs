@@ -240,3 +240,31 @@ fn what_was_set_back_on_purpose_is_accepted_once() {
     let room = place.open();
     assert!(alice(&room).with_freshness(Freshness::Pinned).get::<Opaque>("prod/db").is_ok());
 }
+
+#[test]
+fn a_lost_log_that_was_accepted_stays_accepted() {
+    let place = Place::new();
+    place.open().close().unwrap();
+    let room = place.open();
+    put(&room, "one");
+    let log = room.log();
+    room.checkpoint().unwrap();
+    drop(room);
+    let key = Key::new([&[5], log.as_bytes().as_slice()].concat());
+    let head = || place.storage.snapshot()[&key].value[50..90].to_vec();
+    let before = head();
+    fs::remove_file(place.dir("audit").join(format!("{log}.jsonl"))).unwrap();
+    assert!(matches!(
+        place.try_open(),
+        Err(Error::Tampered(Tampered::AuditLogRolledBack { log: found, .. })) if found == log
+    ));
+
+    let anchor = FileAnchor::new(place.dir("pins"));
+    let builder = place.builder(&place.dir("audit")).anchor(anchor);
+    let room = builder.accept_rollback("the disk lost it").blocking().open().unwrap();
+    let pinned = alice(&room).with_freshness(Freshness::Pinned);
+    assert!(pinned.get::<Opaque>("prod/db").is_ok());
+    drop(room);
+    place.open();
+    assert_eq!(head(), before, "what was known of the lost lines is kept");
+}

@@ -2,6 +2,7 @@
 //! taken away, and a storage that was set back, are named; what happens honestly is not.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,15 +33,22 @@ impl Place {
         self.scratch.path().join("audit")
     }
 
-    fn open_on(&self, storage: impl Storage, audit: &Path) -> Result<blocking::Strongroom, Error> {
+    fn builder(&self, storage: impl Storage, audit: &Path) -> strongroom::Builder {
         Strongroom::builder()
             .storage(storage)
             .seal(Passphrase::new("passphrase").with_cost(Argon2Cost::LEAST))
             .policy(Policy::owned_by(&Principal::user("alice")))
             .audit(FileLog::open(audit).unwrap())
             .clock(self.clock.clone())
-            .blocking()
-            .open_or_create()
+    }
+
+    fn open_on(&self, storage: impl Storage, audit: &Path) -> Result<blocking::Strongroom, Error> {
+        self.builder(storage, audit).blocking().open_or_create()
+    }
+
+    fn open_accepting(&self, reason: &str) -> Result<blocking::Strongroom, Error> {
+        let builder = self.builder(self.storage.clone(), &self.audit());
+        builder.accept_rollback(reason).blocking().open()
     }
 
     fn try_open(&self) -> Result<blocking::Strongroom, Error> {
@@ -91,31 +99,36 @@ fn keep(file: &Path, lines: usize) {
     fs::write(file, kept).unwrap();
 }
 
+/// Whether opening is refused over that log: told each time, since nothing that was tried has
+/// changed the answer.
 #[track_caller]
-fn is_log_rolled_back(place: &Place, log: LogId) {
-    // It is told each time: nothing that was tried has changed the answer.
+fn is_refused(place: &Place, is: fn(&Tampered) -> Option<LogId>, log: LogId) {
     for _ in 0..2 {
         let refused = place.try_open();
-        assert!(
-            matches!(
-                refused,
-                Err(Error::Tampered(Tampered::AuditLogRolledBack { log: found, .. })) if found == log
-            ),
-            "{refused:?}"
-        );
+        let told = match &refused {
+            Err(Error::Tampered(tampered)) => is(tampered),
+            _ => None,
+        };
+        assert_eq!(told, Some(log), "{refused:?}");
     }
 }
 
 #[track_caller]
+fn is_log_rolled_back(place: &Place, log: LogId) {
+    let is = |tampered: &Tampered| match tampered {
+        Tampered::AuditLogRolledBack { log, .. } => Some(*log),
+        _ => None,
+    };
+    is_refused(place, is, log);
+}
+
+#[track_caller]
 fn is_storage_rolled_back(place: &Place, log: LogId) {
-    let refused = place.try_open();
-    assert!(
-        matches!(
-            refused,
-            Err(Error::Tampered(Tampered::StorageRolledBack { log: found, .. })) if found == log
-        ),
-        "{refused:?}"
-    );
+    let is = |tampered: &Tampered| match tampered {
+        Tampered::StorageRolledBack { log, .. } => Some(*log),
+        _ => None,
+    };
+    is_refused(place, is, log);
 }
 
 #[test]
@@ -229,6 +242,12 @@ fn several_may_be_the_first_to_open_a_directory() {
             }
         });
         place.open_on(place.storage.clone(), &fresh).unwrap();
+        let ids: BTreeSet<String> = fs::read_dir(&fresh)
+            .unwrap()
+            .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+            .filter_map(|text| Some(text.split_once(r#""directory":""#)?.1.get(..16)?.to_owned()))
+            .collect();
+        assert_eq!(ids.len(), 1, "one directory has one id");
     }
 }
 
@@ -238,19 +257,8 @@ fn a_log_that_is_gone_for_good_can_be_accepted_and_is_told() {
     let (first, second) = (place.used(), place.used());
     fs::remove_file(place.file(first)).unwrap();
     cut(&place.file(second), 2);
-    let accepting = |audit: &Path| {
-        Strongroom::builder()
-            .storage(place.storage.clone())
-            .seal(Passphrase::new("passphrase").with_cost(Argon2Cost::LEAST))
-            .policy(Policy::owned_by(&Principal::user("alice")))
-            .audit(FileLog::open(audit).unwrap())
-            .clock(place.clock.clone())
-            .accept_rollback("the disk lost it")
-            .blocking()
-            .open()
-    };
     assert!(place.try_open().is_err());
-    let room = accepting(&place.audit()).unwrap();
+    let room = place.open_accepting("the disk lost it").unwrap();
     put(&room, 1);
     room.close().unwrap();
     // From here on nobody is refused, and `verify` says what is gone.
@@ -260,6 +268,55 @@ fn a_log_that_is_gone_for_good_can_be_accepted_and_is_told() {
         let told = |finding: &&strongroom::Finding| finding.log == Some(log);
         assert!(report.findings.iter().filter(told).any(|found| found.detail.contains("accepted")));
     }
+}
+
+/// The message says that accepting helps, so it does: nobody registered its end, and it is damaged.
+#[test]
+fn an_end_that_is_not_believed_can_be_accepted() {
+    let place = Place::new();
+    let faulty = FaultyStorage::new(place.storage.clone());
+    place.used();
+    let room = place.open_on(faulty.clone(), &place.audit()).unwrap();
+    put(&room, 2);
+    let log = room.log();
+    faulty.every(Call::Write, Fault::Fail(strongroom::NotDoneKind::Full));
+    room.close().unwrap();
+    let text = fs::read_to_string(place.file(log)).unwrap();
+    fs::write(place.file(log), text.replacen("\"allow\"", "\"deny\"", 1)).unwrap();
+    is_log_rolled_back(&place, log);
+    place.open_accepting("a bit of it turned").unwrap();
+    place.open();
+}
+
+#[test]
+fn refused_openings_do_not_disturb_each_other() {
+    let place = Place::new();
+    let log = place.used();
+    cut(&place.file(log), 1);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..8).for_each(|_| is_log_rolled_back(&place, log)));
+        }
+    });
+}
+
+/// Of two that were unsealed on one sink, the first has no log any more: closing it ends no other's.
+#[test]
+fn a_room_does_not_end_the_log_of_another_on_the_same_sink() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 1);
+    let (one, two) = (room.clone().seal(), room.seal());
+    let seal = || Passphrase::new("passphrase").with_cost(Argon2Cost::LEAST);
+    let one = one.unseal(seal()).map_err(|(_, error)| error).unwrap();
+    put(&one, 1);
+    let two = two.unseal(seal()).map_err(|(_, error)| error).unwrap();
+    put(&two, 1);
+    one.close().unwrap();
+    put(&two, 1);
+    two.close().unwrap();
+    place.open();
+    assert_eq!(place.accused(), []);
 }
 
 #[test]
@@ -274,16 +331,7 @@ fn a_storage_that_was_restored_can_be_accepted() {
     room.close().unwrap();
     place.storage.restore(before);
     is_storage_rolled_back(&place, log);
-    let room = Strongroom::builder()
-        .storage(place.storage.clone())
-        .seal(Passphrase::new("passphrase").with_cost(Argon2Cost::LEAST))
-        .policy(Policy::owned_by(&Principal::user("alice")))
-        .audit(FileLog::open(place.audit()).unwrap())
-        .clock(place.clock.clone())
-        .accept_rollback("restored from the backup of Monday")
-        .blocking()
-        .open()
-        .unwrap();
+    let room = place.open_accepting("restored from the backup of Monday").unwrap();
     drop(room);
     let room = place.open();
     // What is older than its last write is named all the same.
@@ -439,7 +487,7 @@ fn nobody_is_accused_of_closing_dying_or_writing_beside_others() {
     let records = place.storage.snapshot();
     let open = records.iter().filter(|(key, _)| key.as_bytes()[0] == 5);
     let open = open.filter(|(_, entry)| entry.value[49] == 1).count();
-    assert!(open <= 1, "the own one");
+    assert_eq!(open, 0, "all but the own one, which has written nothing");
 }
 
 /// As on a second host: the logs of the first are told, and nobody is accused.

@@ -21,7 +21,7 @@ pub(crate) fn append(quick: bool) -> Outcome {
     let scratch = tempfile::tempdir_in(".")?;
     let log = FileLog::open(scratch.path().join("audit"))?;
     let identity: Arc<dyn StoreIdentity> = FakeIdentity::new(1);
-    block_on(log.attach(identity))?;
+    let attached = block_on(log.attach(identity))?;
     let (log, record) = (Arc::new(log), Arc::new(record(&path(7)?)?));
 
     let rounds = if quick { 3 } else { 21 };
@@ -72,7 +72,7 @@ pub(crate) fn append(quick: bool) -> Outcome {
     bar("append", figure, ratio >= 30.0);
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     say(format!("a record of a `get`, {} B; {cores} cores", bytes(&record)?));
-    block_on(log.close())?;
+    block_on(log.close(attached.log))?;
     Ok(())
 }
 

@@ -7,13 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ed25519_dalek::{Signer, SigningKey};
 use futures_executor::block_on;
 use sha2::{Digest as _, Sha256};
-use strongroom_audit::{certificate_message, store_id};
+use strongroom_audit::{FileLog, certificate_message, store_id};
 use strongroom_core::{
-    ActionName, AuditError, AuditReader, AuditRecord, ClosedRecord, DecisionRecord, Digest, Effect,
-    EntropyError, Explanation, IntentRecord, Key, Loaded, LoadedHead, LogId, Outcome,
-    OutcomeRecord, Principal, Receipt, RecordKind, RequestContext, StoreId, StoreIdentity, Target,
-    Timestamp, Version, WriteId,
+    ActionName, AuditError, AuditReader, AuditRecord, AuditSink, ClosedRecord, DecisionRecord,
+    Digest, Effect, EntropyError, Explanation, IntentRecord, Key, Loaded, LoadedHead, LogId,
+    Outcome, OutcomeRecord, Principal, Receipt, RecordKind, RequestContext, StoreId, StoreIdentity,
+    Target, Timestamp, TreeHead, Version, WriteId,
 };
+
+/// Ends the log that it writes, if any.
+pub fn close(log: &FileLog) -> Result<Option<TreeHead>, AuditError> {
+    log.log().map_or(Ok(None), |id| block_on(log.close(id)))
+}
 
 #[derive(Debug)]
 pub struct FakeIdentity {

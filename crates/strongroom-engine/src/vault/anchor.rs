@@ -8,6 +8,7 @@ use super::{Freshness, Vault};
 use crate::error::{Error, Tampered, Unavailable};
 
 /// The pins of a store, verified.
+#[derive(Default)]
 pub(super) struct Pins(Vec<RegistryRecord>);
 
 impl Pins {
@@ -21,8 +22,12 @@ impl Pins {
         Ok(Self(verified.collect::<Result<_, _>>()?))
     }
 
-    pub(super) fn keys(&self) -> Vec<Key> {
+    fn keys(&self) -> Vec<Key> {
         self.0.iter().map(RegistryRecord::key).collect()
+    }
+
+    pub(super) fn logs(&self) -> Vec<LogId> {
+        self.0.iter().map(|pin| pin.log).collect()
     }
 
     /// Holds what is stored against them: all that was set back.
@@ -65,10 +70,20 @@ impl Vault {
     }
 
     /// Pins the own log by its registry record, which is stored now.
+    ///
+    /// Of several that pin at a time, whoever is last pins what says most: no slow one sets the pin
+    /// back behind a checkpoint.
     pub(super) async fn pin(&self, record: Vec<u8>, covers: &[LogId]) -> Result<(), Error> {
         let Some(anchor) = &self.anchor else { return Ok(()) };
-        let pin = Pin { log: self.log, record };
-        anchor.advance(self.store, &pin, covers).await.map_err(Unavailable::Anchor)?;
-        Ok(())
+        let key = strongroom_crypto::log_registry_key(self.log);
+        let mut pin = Pin { log: self.log, record: self.registry.newest(&key, &record) };
+        loop {
+            anchor.advance(self.store, &pin, covers).await.map_err(Unavailable::Anchor)?;
+            let newest = self.registry.newest(&key, &pin.record);
+            if newest == pin.record {
+                return Ok(());
+            }
+            pin.record = newest;
+        }
     }
 }

@@ -116,16 +116,11 @@ async fn attach(
     let (store, public_key) = (keyring.store, keyring.identity.public_key());
     // INVARIANT: each is ahead of what is looked at after it at no time: pins, registry, logs.
     let pins = match &parts.anchor {
-        Some(anchor) => Some(Pins::load(&**anchor, store).await?),
-        None => None,
+        Some(anchor) => Pins::load(&**anchor, store).await?,
+        None => Pins::default(),
     };
     let registered = Registered::read(&*parts.storage).await?;
-    let mut misfits = match &pins {
-        Some(pins) => pins.misfits(|log| registered.get(store, log)),
-        None => Vec::new(),
-    };
-    let pinned: Vec<LogId> = misfits.iter().filter_map(Tampered::log).collect();
-    refuse(parts, &mut misfits)?;
+    let mut misfits = refuse(parts, pins.misfits(|log| registered.get(store, log)))?;
     let registered = Arc::new(registered);
     let keys = Arc::new(KeySlot::new(OpenKeys { keyring, revision }));
     let identity: Arc<dyn StoreIdentity> = Arc::new(Identity {
@@ -137,14 +132,14 @@ async fn attach(
         entropy: parts.entropy.clone(),
     });
     let attached = parts.sink.attach(identity).await?;
-    let found = registered.misfits(&*parts.storage, store, &attached).await.and_then(|found| {
-        misfits.extend(found);
-        refuse(parts, &mut misfits)
-    });
-    if let Err(error) = found {
-        // Nothing was done under the log that has just begun.
-        let _ = parts.sink.discard().await;
-        return Err(error);
+    let found = registered.misfits(&*parts.storage, store, &attached).await;
+    match found.and_then(|found| refuse(parts, found)) {
+        Ok(found) => misfits.extend(found),
+        Err(error) => {
+            // Nothing was done under the log that has just begun.
+            let _ = parts.sink.discard(attached.log).await;
+            return Err(error);
+        }
     }
     let vault = Vault {
         storage: parts.storage.clone(),
@@ -164,13 +159,13 @@ async fn attach(
         durability: parts.durability,
     };
     let begun = async {
-        vault.record_acceptance(&misfits, parts).await?;
-        vault.give_up(&misfits).await?;
-        vault.register_logs(&registered, &attached, &pinned).await
+        vault.accept(parts, &registered, &misfits).await?;
+        let found = vault.register_logs(&registered, &attached, &misfits, &pins.logs()).await?;
+        vault.accept(parts, &registered, &refuse(parts, found)?).await
     };
     if let Err(error) = begun.await {
         // What is registered of the own log is to be true.
-        if let Ok(head) = parts.sink.close().await {
+        if let Ok(head) = parts.sink.close(attached.log).await {
             vault.register_end(head).await;
         }
         return Err(error);
@@ -179,9 +174,9 @@ async fn attach(
 }
 
 /// The first of what disagrees, unless the host accepts that.
-fn refuse(parts: &Parts, misfits: &mut Vec<Tampered>) -> Result<(), Error> {
-    if parts.accepts_rollback.is_some() || misfits.is_empty() {
-        return Ok(());
+fn refuse(parts: &Parts, mut misfits: Vec<Tampered>) -> Result<Vec<Tampered>, Error> {
+    if misfits.is_empty() || parts.accepts_rollback.is_some() {
+        return Ok(misfits);
     }
     Err(misfits.swap_remove(0).into())
 }
@@ -259,8 +254,14 @@ impl Vault {
         self.record_done(intent).await
     }
 
-    /// Records that the store is opened though storage, logs and anchor disagree.
-    async fn record_acceptance(&self, misfits: &[Tampered], parts: &Parts) -> Result<(), Error> {
+    /// Records that the store is opened though storage, logs and anchor disagree, and gives up what
+    /// is gone.
+    async fn accept(
+        &self,
+        parts: &Parts,
+        registered: &Registered,
+        misfits: &[Tampered],
+    ) -> Result<(), Error> {
         let Some(reason) = parts.accepts_rollback.as_deref() else { return Ok(()) };
         let mut records = Vec::with_capacity(misfits.len());
         for misfit in misfits {
@@ -279,7 +280,7 @@ impl Vault {
         if !records.is_empty() {
             self.sink.append(&records, Durability::Synced).await?;
         }
-        Ok(())
+        self.give_up(registered, misfits).await
     }
 
     async fn record_done(&self, intent: Receipt) -> Result<(), Error> {

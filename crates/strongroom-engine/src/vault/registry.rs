@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use strongroom_audit::{LogStage, RegistryRecord};
 use strongroom_core::{
-    Attached, Batch, DeadLog, DirectoryId, Entry, Expect, Key, KnownLog, LogId, Monotonic, Op,
-    Receipt, Scan, Storage, StoreId, TreeHead, Written,
+    Attached, Batch, DeadLog, Digest, DirectoryId, Entry, Expect, Key, KnownLog, LogId, Monotonic,
+    Op, Receipt, Scan, Storage, StoreId, TreeHead, Written,
 };
 
 use super::Vault;
@@ -39,6 +39,8 @@ struct State {
     size: u64,
     is_busy: bool,
     failed: Option<Monotonic>,
+    /// The record that says most of it, to be pinned.
+    newest: Vec<u8>,
 }
 
 impl Registry {
@@ -61,6 +63,19 @@ impl Registry {
         state.is_busy = true;
         state.failed = Some(now);
         Some(Turn { registry: self, size: None })
+    }
+
+    /// What to pin where this record is stored: it, or one that says more and was stored since.
+    pub(super) fn newest(&self, key: &Key, record: &[u8]) -> Vec<u8> {
+        let place = |record: &[u8]| {
+            let peeked = RegistryRecord::peek(key, record).ok();
+            peeked.map(|peeked| (peeked.stage, peeked.head.size))
+        };
+        let mut state = self.lock();
+        if place(&state.newest) < place(record) {
+            state.newest = record.to_vec();
+        }
+        state.newest.clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -133,14 +148,13 @@ impl Registered {
     }
 
     pub(super) fn is_settled(&self, store: StoreId, log: LogId) -> bool {
-        self.get(store, log).is_some_and(|record| record.stage > LogStage::Ended)
+        // Of a log without a record nothing is known that a note could hide.
+        self.get(store, log).is_none_or(|record| record.stage > LogStage::Ended)
     }
 
-    /// The logs that have come to their end.
-    fn ended(&self) -> Vec<LogId> {
-        let records = self.0.values();
-        let peeked = records.filter_map(|(key, record)| RegistryRecord::peek(key, record).ok());
-        peeked.filter(|peeked| peeked.stage != LogStage::Open).map(|peeked| peeked.log).collect()
+    /// Whether a log has come to its end.
+    fn is_ended(&self, store: StoreId, log: LogId) -> bool {
+        self.get(store, log).is_some_and(|record| record.stage != LogStage::Open)
     }
 
     /// The records of logs that these directories keep.
@@ -238,50 +252,64 @@ impl Vault {
     /// nobody was left to register. Else an opening writes nothing to the storage, and the own log is
     /// registered by its first write. So is what cannot be registered now.
     ///
-    /// # Errors
-    /// `AuditLogRolledBack` where a log says that it ended, and did not end so.
+    /// Answers the logs that say that they ended, and did not end so. `accepted` are those that
+    /// disagree and were accepted.
     pub(super) async fn register_logs(
         &self,
         before: &Registered,
         attached: &Attached,
-        pins: &[LogId],
-    ) -> Result<(), Error> {
-        let is_missing = |known: &KnownLog| {
+        accepted: &[Tampered],
+        pinned: &[LogId],
+    ) -> Result<Vec<Tampered>, Error> {
+        let is_missing = |known: &&KnownLog| {
             let record = before.get(self.store, known.log);
-            known.ended.is_some() && record.is_none_or(|record| record.stage == LogStage::Open)
+            let is_open = record.is_none_or(|record| record.stage == LogStage::Open);
+            known.ended.is_some() && is_open && !accepted.iter().any(|it| it.is_loss_of(known.log))
         };
-        if self.anchor.is_none() && !attached.logs.iter().any(is_missing) {
-            return Ok(());
+        let missing: Vec<&KnownLog> = attached.logs.iter().filter(is_missing).collect();
+        let mut unconfirmed = Vec::new();
+        if self.anchor.is_none() && missing.is_empty() {
+            return Ok(unconfirmed);
         }
         // A storage that has the own log has what the storage had before it, too.
-        let covers = [before.ended().as_slice(), pins].concat();
+        let is_covered = |log: &&LogId| {
+            before.is_ended(self.store, **log) || accepted.iter().any(|it| it.log() == Some(**log))
+        };
+        let covers: Vec<LogId> = pinned.iter().filter(is_covered).copied().collect();
         if !self.renew(&covers).await {
-            return Ok(());
+            return Ok(unconfirmed);
         }
-        for known in &attached.logs {
+        for known in missing {
             let Some(end) = known.ended else { continue };
-            let registered = before.get(self.store, known.log);
-            if registered.is_some_and(|record| record.stage != LogStage::Open) {
-                continue;
-            }
             // Its last line may be no more than that, or not be on the medium yet.
             if !self.sink.confirm_end(known.log, self.store).await? {
+                let registered = before.get(self.store, known.log);
                 let size = registered.map_or(end.head.size, |record| record.head.size);
-                return Err(Tampered::AuditLogRolledBack { log: known.log, size }.into());
+                unconfirmed.push(Tampered::AuditLogRolledBack { log: known.log, size });
+                continue;
             }
-            if self.register(known.log, LogStage::Ended, end.head).await.is_err() {
-                return Ok(());
+            match self.register(known.log, LogStage::Ended, end.head).await {
+                // What is wrong with one record says nothing of the next one.
+                Ok(_)
+                | Err(Error::Tampered(_) | Error::Unavailable(Unavailable::Unsupported(_))) => {}
+                Err(_) => break,
             }
         }
-        Ok(())
+        Ok(unconfirmed)
     }
 
-    /// Says of logs that lines of them are gone, and that this was accepted.
-    pub(super) async fn give_up(&self, misfits: &[Tampered]) -> Result<(), Error> {
+    /// Says of logs that lines of them are gone, and that this was accepted. What is known of the
+    /// lines stays.
+    pub(super) async fn give_up(
+        &self,
+        before: &Registered,
+        misfits: &[Tampered],
+    ) -> Result<(), Error> {
         for misfit in misfits {
             if let Tampered::AuditLogRolledBack { log, size } = *misfit {
-                let root = strongroom_core::Digest::from_bytes([0; 32]);
-                self.register(log, LogStage::Lost, TreeHead { size, root }).await?;
+                let nothing = TreeHead { size, root: Digest::from_bytes([0; 32]) };
+                let head = before.get(self.store, log).map_or(nothing, |record| record.head);
+                self.register(log, LogStage::Lost, head).await?;
             }
         }
         Ok(())
@@ -351,7 +379,7 @@ impl Vault {
         let directory = self.registry.directory.ok_or(Unavailable::Unsupported(
             "this audit sink does not say where it keeps its logs",
         ))?;
-        let record = RegistryRecord { log, directory, stage, head };
+        let mut record = RegistryRecord { log, directory, stage, head };
         for _ in 0..ATTEMPTS {
             let expect = match stored_entry(&*self.storage, log).await? {
                 None => Expect::Absent,
@@ -368,6 +396,7 @@ impl Vault {
                     if stored.stage == stage && stored.head.size >= head.size {
                         return Ok(entry.value);
                     }
+                    record.directory = stored.directory;
                     Expect::Revision(entry.revision)
                 }
             };
