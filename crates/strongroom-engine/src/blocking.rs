@@ -12,8 +12,8 @@ use strongroom_core::{
 
 use crate::error::{Error, Indeterminate, WriteOutcome};
 use crate::future::block_on;
-use crate::session::WriteOptions;
 use crate::vault::{Child, Freshness, RewrapReport, SweepReport, Versioned};
+use crate::write_options::WriteOptions;
 
 /// A store that is complete and not open yet.
 #[must_use]
@@ -426,7 +426,7 @@ version_permits! {
 
 /// A listing under way.
 #[derive(Debug)]
-pub struct Listing(crate::session::Listing);
+pub struct Listing(crate::listing::Listing);
 
 impl Listing {
     /// The next paths, in no order; `None` at the end.

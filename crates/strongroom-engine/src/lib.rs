@@ -27,11 +27,13 @@ pub mod blocking;
 mod builder;
 mod error;
 mod future;
+mod listing;
 mod permit;
 mod room;
 mod session;
 mod system;
 mod vault;
+mod write_options;
 
 pub use strongroom_audit::{Counts, Finding, RegistryError, Report, Verdict};
 pub use strongroom_core as core;
@@ -43,8 +45,10 @@ pub use builder::{
 pub use error::{
     Conflict, Denied, Error, Indeterminate, Invalid, NotFound, Tampered, Unavailable, WriteOutcome,
 };
+pub use listing::{Listing, MAX_SORTED};
 pub use permit::Permit;
 pub use room::{SealedStrongroom, Strongroom};
-pub use session::{Listing, MAX_SORTED, Session, WriteOptions};
+pub use session::Session;
 pub use system::{SystemClock, SystemEntropy};
 pub use vault::{Child, Freshness, RewrapReport, SweepReport, Versioned};
+pub use write_options::WriteOptions;

@@ -9,74 +9,19 @@ use strongroom_core::{
     Action, Backup, CreateNamespace, Delete, Destroy, DestroyNamespace, Disable, Enable, Expected,
     Hold, HoldMetadata, KindError, List, ListNamespaces, MetadataUpdate, Names, Namespace,
     PolicyEngine, Prefix, Principal, Promote, Purge, Read, ReadMetadata, RequestContext, Rewrap,
-    RotateKeys, SecretKind, SecretMetadata, SecretPath, SecretRef, Stage, Subject, Sweep, Undelete,
+    RotateKeys, SecretKind, SecretMetadata, SecretPath, SecretRef, Subject, Sweep, Undelete,
     UpdateMetadata, Verify, Version, WholeStore, Write,
 };
 
 use crate::error::{ConflictKind, Error, Indeterminate, Invalid, NotFound, WriteOutcome};
+use crate::listing::{Listing, MAX_SORTED};
 use crate::permit::{Asker, Permit, authorize, authorize_reads};
 use crate::room::Inner;
-use crate::vault::{
-    Child, Content, Freshness, RewrapReport, Step, SweepReport, Vault, Versioned, Walk,
-};
+use crate::vault::{Child, Content, Freshness, RewrapReport, Step, SweepReport, Vault, Versioned};
+use crate::write_options::WriteOptions;
 
 /// How often a write without an expectation is decided anew because others were faster.
 const ATTEMPTS: usize = 64;
-/// How many names a sorted listing has at most.
-pub const MAX_SORTED: usize = 10_000;
-
-/// How a put goes.
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct WriteOptions {
-    /// What must be there.
-    pub expected: Expected,
-    /// Where the version goes: `current`, in force at once, or `pending`.
-    pub stage: Stage,
-    /// Whether an empty value is meant, for a kind that does not take one by itself.
-    pub allow_empty: bool,
-}
-
-impl WriteOptions {
-    /// A put in force, whatever is there.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// With what must be there.
-    #[must_use]
-    pub fn expecting(mut self, expected: impl Into<Expected>) -> Self {
-        self.expected = expected.into();
-        self
-    }
-
-    /// Stored ahead of its time: in force only by `promote`.
-    #[must_use]
-    pub fn pending(mut self) -> Self {
-        self.stage = Stage::Pending;
-        self
-    }
-
-    /// With an empty value, if the value is empty.
-    #[must_use]
-    pub fn allow_empty(mut self) -> Self {
-        self.allow_empty = true;
-        self
-    }
-}
-
-impl From<Expected> for WriteOptions {
-    fn from(expected: Expected) -> Self {
-        Self::new().expecting(expected)
-    }
-}
-
-impl From<Version> for WriteOptions {
-    fn from(version: Version) -> Self {
-        Self::new().expecting(version)
-    }
-}
 
 /// A caller's view of the store. Owned, `Send + Sync`, cheap to clone.
 ///
@@ -684,41 +629,6 @@ impl Permit<List> {
     /// # Errors
     /// See [`Error`].
     pub async fn list(self) -> Result<Listing, Error> {
-        Ok(Listing(Vault::walk(self.redeem()?).await?))
-    }
-}
-
-/// A listing under way.
-pub struct Listing(Walk);
-
-impl std::fmt::Debug for Listing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Listing")
-    }
-}
-
-impl Listing {
-    /// The next paths, in no order; `None` at the end. What is written meanwhile may be in it.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn next_page(&mut self) -> Result<Option<Vec<SecretPath>>, Error> {
-        self.0.next_page().await
-    }
-
-    /// All that is left, sorted; at most [`MAX_SORTED`].
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where there are more; see [`Error`].
-    pub async fn sorted(mut self) -> Result<Vec<SecretPath>, Error> {
-        let mut all = Vec::new();
-        while let Some(page) = self.next_page().await? {
-            all.extend(page);
-            if all.len() > MAX_SORTED {
-                return Err(Invalid::Request("too many paths to be sorted: list by page").into());
-            }
-        }
-        all.sort();
-        Ok(all)
+        Ok(Listing::new(Vault::walk(self.redeem()?).await?))
     }
 }

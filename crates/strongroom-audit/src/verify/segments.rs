@@ -8,7 +8,7 @@ use super::{LogState, Verifier};
 use crate::carried::Carried;
 use crate::certificate::is_certified;
 use crate::checkpoint::{Signed, signs_segment};
-use crate::line::{Line, OpenLine, SegmentLine, TargetLine};
+use crate::line::{CarriedLine, IntentLine, Line, OpenLine, SegmentLine, TargetLine};
 use crate::report::{Finding, Verdict};
 
 /// Where in its segments a log is.
@@ -29,6 +29,12 @@ struct Write {
     target: TargetLine,
 }
 
+impl Write {
+    fn new(kind: RecordKind, key: &[u8], seq: u64, write: WriteId, target: TargetLine) -> Self {
+        Self { kind, key: Key::new(key), seq, write, target }
+    }
+}
+
 impl Segments {
     /// Whether the last segment has carried over what it should.
     pub(super) const fn is_whole(&self) -> bool {
@@ -47,26 +53,15 @@ impl Segments {
         let order = self.carried.take(line);
         match line {
             Line::Intent(line) => {
-                let write = Write {
-                    kind: line.kind,
-                    key: Key::new(line.key.as_ref()),
-                    seq: line.seq,
-                    write: line.write,
-                    target: line.target,
-                };
-                self.open.insert(index, write);
+                let IntentLine { kind, key, seq, write, target, .. } = line;
+                self.open.insert(index, Write::new(*kind, key, *seq, *write, *target));
             }
             Line::Outcome(line) if line.log == log && line.outcome != Outcome::Unknown => {
                 self.open.remove(&line.intent);
             }
             Line::Carried(line) => {
-                let write = Write {
-                    kind: line.kind,
-                    key: Key::new(line.key.as_ref()),
-                    seq: line.seq,
-                    write: line.write,
-                    target: line.target,
-                };
+                let CarriedLine { kind, key, seq, write, target, .. } = line;
+                let write = Write::new(*kind, key, *seq, *write, *target);
                 match self.open.get(&line.intent) {
                     Some(told) if *told == write => {}
                     None if line.intent < known => {
