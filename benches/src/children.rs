@@ -3,18 +3,19 @@
 
 use std::process::{Command, Stdio};
 
-use crate::{Outcome, kill, opening, oracle, processes, puts, reading, residue, work};
+use crate::{Outcome, dead_log, kill, opening, oracle, processes, puts, reading, residue, work};
 
 /// What a child does with the words after its name.
 type Work = fn(&[String]) -> Outcome;
 
-const CHILDREN: [(&str, Work); 10] = [
+const CHILDREN: [(&str, Work); 11] = [
     ("child-puts", puts::put_and_close),
     ("child-replaces", puts::replace_and_close),
     ("child-writes", kill::write),
     ("child-counts", processes::count_up),
     ("child-changes-keys", processes::change_keys),
     ("child-opens", opening::open_only),
+    ("child-leaves-a-log", dead_log::leave),
     ("child-reads", reading::read_all),
     ("child-handles-secrets", residue::handle_secrets),
     ("child-works", work::work),

@@ -9,6 +9,7 @@
 //! ```
 
 mod children;
+mod dead_log;
 mod decision;
 mod dice;
 mod errors;
@@ -21,6 +22,7 @@ mod power;
 mod processes;
 mod puts;
 mod reading;
+mod records;
 mod residue;
 mod room;
 mod strace;
@@ -32,15 +34,17 @@ mod work;
 use std::error::Error;
 
 pub use children::{child, start_child};
+pub use dead_log::{DeadLog, dead_log};
 pub use decision::{DecisionCase, decision_cases};
 pub use dice::Dice;
 pub use errors::{Errors, errors};
 pub use kill::{Kills, kills};
 pub use needles::{Hit, Needles};
-pub use opening::{cpu_of_opens, syncs};
+pub use opening::{Cost, cost_of_open, cpu_of_opens, syncs};
 pub use power::{PowerCuts, power_cuts};
 pub use processes::{Counting, count};
 pub use puts::puts;
+pub use records::record_of_get;
 pub use residue::{Residue, residue};
 pub use room::{Room, owner, path, value};
 pub use tamper::{Tampered, tampered};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
 use strongroom::{
@@ -18,6 +18,17 @@ use crate::room::{PASSPHRASE, POLICY, database};
 use crate::strace::strace;
 use crate::{Outcome, Room, Spread, cpu_seconds, say};
 
+/// What an opening took in seconds, without the derivation of its key.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    /// Of the processor, all threads.
+    pub cpu: f64,
+    /// By the clock.
+    pub wall: f64,
+    /// Of the processor, for the derivation.
+    pub derivation: f64,
+}
+
 /// The processor time of that many clean opens, derivation and the rest.
 ///
 /// # Errors
@@ -26,34 +37,64 @@ pub fn cpu_of_opens(dir: &Path, opens: usize) -> Outcome<[Spread; 2]> {
     let (mut derivations, mut rests) = (Vec::new(), Vec::new());
     // One to warm up.
     for round in 0..=opens {
-        let spent = Arc::new(Mutex::new(0.0));
-        let begun = cpu_seconds()?;
-        let room = open(dir, Arc::clone(&spent))?;
-        let all = cpu_seconds()? - begun;
-        let derivation = *spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (cost, room) = cost_of_open(dir)?;
         if round > 0 {
-            derivations.push(derivation);
-            rests.push(all - derivation);
+            derivations.push(cost.derivation);
+            rests.push(cost.cpu);
         }
         block_on(room.close())?;
     }
     Ok([Spread::new(derivations), Spread::new(rests)])
 }
 
-fn open(dir: &Path, spent: Arc<Mutex<f64>>) -> Outcome<Strongroom> {
+/// Opens the room in this directory.
+///
+/// # Errors
+/// Where it does not open.
+pub fn cost_of_open(dir: &Path) -> Outcome<(Cost, Strongroom)> {
+    let spent = Arc::new(Mutex::new(Spent::default()));
     let passphrase = Passphrase::new(PASSPHRASE).with_cost(Argon2Cost::LEAST);
+    let begun = Begun::now()?;
     let builder = Strongroom::builder()
         .storage(SqliteStorage::open(database(dir))?)
-        .seal(TimedSeal { passphrase, spent })
+        .seal(TimedSeal { passphrase, spent: Arc::clone(&spent) })
         .policy(Policy::from_toml(POLICY)?)
         .audit(FileLog::open(dir.join("audit"))?);
-    Ok(block_on(builder.open())?)
+    let room = block_on(builder.open())?;
+    let all = begun.until_now()?;
+    let derivation = *spent.lock().unwrap_or_else(PoisonError::into_inner);
+    let cpu = all.cpu - derivation.cpu;
+    Ok((Cost { cpu, wall: all.wall - derivation.wall, derivation: derivation.cpu }, room))
 }
 
-/// A passphrase that notes the processor time of its derivation.
+/// Seconds of both clocks.
+#[derive(Debug, Default, Clone, Copy)]
+struct Spent {
+    cpu: f64,
+    wall: f64,
+}
+
+/// When something began.
+struct Begun {
+    cpu: f64,
+    wall: Instant,
+}
+
+impl Begun {
+    #[expect(clippy::disallowed_methods, reason = "measuring needs the machine's own clock")]
+    fn now() -> Outcome<Self> {
+        Ok(Self { cpu: cpu_seconds()?, wall: Instant::now() })
+    }
+
+    fn until_now(&self) -> Outcome<Spent> {
+        Ok(Spent { cpu: cpu_seconds()? - self.cpu, wall: self.wall.elapsed().as_secs_f64() })
+    }
+}
+
+/// A passphrase that notes what its derivation took.
 struct TimedSeal {
     passphrase: Passphrase,
-    spent: Arc<Mutex<f64>>,
+    spent: Arc<Mutex<Spent>>,
 }
 
 impl fmt::Debug for TimedSeal {
@@ -81,10 +122,12 @@ impl Seal for TimedSeal {
         wrapped: &WrappedKey,
         context: &KeyContext<'_>,
     ) -> Result<SecretValue, SealError> {
-        let begun = cpu_seconds().unwrap_or_default();
+        let begun = Begun::now();
         let unwrapped = self.passphrase.unwrap_key(wrapped, context).await;
-        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
-        *spent += cpu_seconds().unwrap_or_default() - begun;
+        if let Ok(took) = begun.and_then(|begun| begun.until_now()) {
+            let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+            *spent = Spent { cpu: spent.cpu + took.cpu, wall: spent.wall + took.wall };
+        }
         unwrapped
     }
 }

@@ -1,9 +1,10 @@
 //! Rooms on real files, as a service has them: SQLite, a passphrase, a policy and a log.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use strongroom::{
-    Argon2Cost, Durability, FileLog, Opaque, Passphrase, Policy, Principal, SecretPath,
+    Argon2Cost, AuditSink, Durability, FileLog, Opaque, Passphrase, Policy, Principal, SecretPath,
     SqliteStorage, Strongroom,
 };
 use tempfile::TempDir;
@@ -58,9 +59,17 @@ impl Room {
         Self::builder_on(storage, FileLog::open_inline(dir.join("audit"))?, POLICY)
     }
 
+    /// The same beside a log that the caller writes to, too.
+    ///
+    /// # Errors
+    /// Where the place does not suit.
+    pub(crate) fn builder_beside(dir: &Path, log: Arc<FileLog>) -> Outcome<strongroom::Builder> {
+        Self::builder_on(SqliteStorage::open(database(dir))?, log, POLICY)
+    }
+
     fn builder_on(
         storage: SqliteStorage,
-        log: FileLog,
+        log: impl AuditSink,
         rules: &str,
     ) -> Outcome<strongroom::Builder> {
         let seal = Passphrase::new(PASSPHRASE).with_cost(Argon2Cost::LEAST);

@@ -28,8 +28,15 @@ impl Carried {
             Line::Segment(line) => {
                 *self = Self { left: line.carried, below: line.size, last: None };
             }
-            _ => self.left = 0,
+            _ => return self.end(),
         }
+        if is_whole { Ok(()) } else { Err(MISSING) }
+    }
+
+    /// Takes a line that is neither a name nor of a segment's beginning.
+    pub(crate) const fn end(&mut self) -> Result<(), &'static str> {
+        let is_whole = self.is_whole();
+        self.left = 0;
         if is_whole { Ok(()) } else { Err(MISSING) }
     }
 

@@ -326,22 +326,29 @@ fn zero_bytes_in_a_log_that_was_ended_are_found() {
     assert_eq!(found.unwrap().index, Some(6), "{report:?}");
 }
 
+/// What is needed to settle it is read strictly. Decisions, which are most of a log, are only
+/// hashed: an edit of one is for `verify` to find.
 #[test]
-fn an_edited_dead_log_is_refused_by_line() {
+fn a_dead_log_whose_writes_were_edited_is_refused_by_line() {
     let scratch = tempfile::tempdir().unwrap();
     let (dir, identity) = (scratch.path(), FakeIdentity::new(1));
     let log = die(dir, &identity);
     let file = file_of(dir, log);
-    let text = fs::read_to_string(&file).unwrap().replacen("\"allow\"", "\"Allow\"", 1);
-    fs::write(&file, text).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\"kind\":\"head\""));
+    fs::write(&file, text.replacen("\"kind\":\"head\"", "\"kind\":\"Head\"", 1)).unwrap();
     let sink = FileLog::open(dir).unwrap();
-    match block_on(sink.attach(identity)) {
+    match block_on(sink.attach(Arc::clone(&identity) as _)) {
         Err(AuditError::Malformed { file, line, .. }) => {
             assert_eq!(&*file, format!("{log}.jsonl"));
             assert!(line > 1);
         }
         other => panic!("{other:?}"),
     }
+    fs::write(&file, text.replacen("\"allow\"", "\"Allow\"", 1)).unwrap();
+    block_on(sink.attach(identity)).unwrap();
+    let report = verify_logs(dir, None).unwrap();
+    assert!(report.accusations().any(|finding| finding.log == Some(log)), "{report:?}");
 }
 
 #[test]

@@ -4,12 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use futures_executor::block_on;
-use strongroom::{
-    ActionName, AuditRecord, AuditSink, Decision, DecisionRecord, Digest, Durability, Effect,
-    FileLog, Key, Loaded, LoadedHead, RequestContext, SecretPath, StoreIdentity, Target, Timestamp,
-    Version,
-};
-use strongroom_benches::{Outcome, Spread, bar, in_tasks, owner, path, say, time};
+use strongroom::{AuditRecord, AuditSink, Durability, FileLog, StoreIdentity};
+use strongroom_benches::{Outcome, Spread, bar, in_tasks, path, record_of_get, say, time};
 use strongroom_testkit::FakeIdentity;
 
 /// Callers who have a record with the kernel.
@@ -22,7 +18,7 @@ pub(crate) fn append(quick: bool) -> Outcome {
     let log = FileLog::open(scratch.path().join("audit"))?;
     let identity: Arc<dyn StoreIdentity> = FakeIdentity::new(1);
     let attached = block_on(log.attach(identity))?;
-    let (log, record) = (Arc::new(log), Arc::new(record(&path(7)?)?));
+    let (log, record) = (Arc::new(log), Arc::new(record_of_get(&path(7)?)?));
 
     let rounds = if quick { 3 } else { 21 };
     let held = rate(rounds, 20_000, |count| {
@@ -111,27 +107,6 @@ fn synced(
     });
     done?;
     Ok(took.as_secs_f64() / f64::from(u32::try_from(count)?))
-}
-
-/// What is recorded of a `get` that was allowed.
-fn record(path: &SecretPath) -> Outcome<AuditRecord> {
-    Ok(AuditRecord::Decision(DecisionRecord {
-        at: Timestamp::from_millis(1_700_000_000_000)?,
-        principal: Some(owner()),
-        action: ActionName::Read,
-        target: Target::Secret(path.clone()),
-        effect: Effect::Allow,
-        explanation: Decision::allow().by_rule("owner").explanation().clone(),
-        context: RequestContext::default(),
-        loaded: Some(Loaded {
-            key: Key::new([3; 41]),
-            head: Some(LoadedHead {
-                seq: 1,
-                digest: Digest::from_bytes([9; 32]),
-                version: Version::new(1),
-            }),
-        }),
-    }))
 }
 
 /// The length of its line.

@@ -5,6 +5,7 @@ mod decision;
 mod directory;
 mod get;
 mod kill;
+mod open;
 mod plaintext;
 mod processes;
 mod put;
@@ -19,8 +20,9 @@ use strongroom_benches::{Outcome, child, has_flag, say};
 /// Measures a bar, in full or quickly.
 type Measure = fn(bool) -> Outcome;
 
-const BARS: [(&str, Measure); 13] = [
+const BARS: [(&str, Measure); 14] = [
     ("verify", verify::verify),
+    ("open", open::beside_a_dead_log),
     ("append", append::append),
     ("get-current", get::current),
     ("get-at-most", get::at_most),

@@ -27,7 +27,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 64 * 1024 * 1024, millis: 24 * 60 * 60 * 1000 }
+        Self { bytes: 8 * 1024 * 1024, millis: 24 * 60 * 60 * 1000 }
     }
 }
 
