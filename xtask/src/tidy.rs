@@ -6,6 +6,7 @@ mod cases;
 mod exposure;
 mod features;
 mod shape;
+mod shown;
 mod sources;
 mod time;
 mod twins;
@@ -29,8 +30,14 @@ pub(crate) fn run() -> Outcome {
     let tree = cargo::output(cargo::cargo().args(features::TREE), "cargo tree")?;
     let all = sources::read(&root)?;
     let library: Vec<&Source> = all.iter().filter(|source| source.is_library()).collect();
-    let contributing = std::fs::read_to_string(root.join("CONTRIBUTING.md"))
-        .map_err(|error| format!("CONTRIBUTING.md: {error}"))?;
+    let document = |name: &str| {
+        std::fs::read_to_string(root.join(name)).map_err(|error| format!("{name}: {error}"))
+    };
+    let contributing = document("CONTRIBUTING.md")?;
+    let mut unshown = Vec::new();
+    for name in shown::DOCUMENTS {
+        unshown.extend(shown::check(&root, name, &document(name)?, &all));
+    }
 
     let checks = [
         ("arrows between crates", arrows::check(&metadata)),
@@ -41,6 +48,7 @@ pub(crate) fn run() -> Outcome {
         ("sizes and words of source files", each(&library, shape::check_source)),
         ("front doors of crates", shape::check_crates(&root, &metadata)),
         ("nothing from outside the repository", shape::check_alone(&all, &contributing)),
+        ("what documents call shown is there", unshown),
         ("field cases have their tests", cases::check(&contributing, &all)),
     ];
     let mut faults = 0;
