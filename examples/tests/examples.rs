@@ -127,6 +127,42 @@ fn the_offline_tool_keeps_every_byte() {
 }
 
 #[test]
+fn an_auditor_reads_the_log_without_the_passphrase() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("room");
+    let mut put = example("offline_tool");
+    put.arg(&dir).args(["put", "home/key"]).env("ROOM_PASSPHRASE", "pass").stdin(Stdio::null());
+    put.status().unwrap(); // an empty value is refused, and that is recorded
+    let auditor = |command: &str, key: Option<&str>| {
+        let mut auditor = example("auditor");
+        auditor.arg(command).arg(&dir).env_remove("ROOM_PASSPHRASE");
+        match (command, key) {
+            ("key", Some(pass)) => auditor.env("ROOM_PASSPHRASE", pass),
+            (_, Some(key)) => auditor.env("ROOM_AUDITOR_KEY", key),
+            (_, None) => &mut auditor,
+        };
+        auditor.output().unwrap()
+    };
+    let key = text(&auditor("key", Some("pass")));
+    let read = text(&auditor("read", Some(&key)));
+    assert!(read.lines().count() > 5, "{read}");
+    assert!(read.contains(r#""principal":"user:owner","action":"read-audit""#), "{read}");
+    for (wrong, told) in [
+        (auditor("read", None), "set ROOM_AUDITOR_KEY"),
+        (
+            auditor("read", Some(key.trim_end().trim_end_matches(char::is_alphanumeric))),
+            "no auditor's key",
+        ),
+        (auditor("key", Some("another")), "the passphrase is not the right one"),
+        (auditor("write", None), "usage: auditor"),
+    ] {
+        let error = String::from_utf8_lossy(&wrong.stderr).into_owned();
+        assert!(!wrong.status.success() && wrong.stdout.is_empty(), "{error}");
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
 fn a_backend_of_the_hosts_own_keeps_a_store() {
     let scratch = tempfile::tempdir().unwrap();
     let shown = text(&example("own_backend").arg(scratch.path().join("room")).output().unwrap());

@@ -3,9 +3,9 @@
 
 use std::io::{self, Read};
 
-use strongroom_core::{Entropy, EntropyError, Key, LogId, SecretValue, StoreId};
+use strongroom_core::{Entropy, EntropyError, Key, LogId, SecretText, SecretValue, StoreId};
 use strongroom_crypto::{
-    AuditKey, Context, HeadRef, Identity, KeyClass, KeyringError, MAX_PASSPHRASE_BYTES,
+    AuditKey, AuditorKey, Context, HeadRef, Identity, KeyClass, KeyringError, MAX_PASSPHRASE_BYTES,
     NamespaceRecord, Passphrase, Purpose, RECORD_OVERHEAD, RecordError, RecordKey, SealedKeyring,
     Suite, digest, record_key_id, store_id, trim_one_line_end,
 };
@@ -186,5 +186,17 @@ pub fn passphrase_reader(data: &[u8]) {
     match Passphrase::from_reader(Halting { rest: data, turn: 0 }) {
         Ok(read) => assert!(fits && format!("{read:?}") == "Passphrase"),
         Err(error) => assert!(!fits && error.kind() == io::ErrorKind::InvalidData),
+    }
+}
+
+/// An auditor's key as text: what is taken has one spelling, but for line ends behind it.
+///
+/// # Panics
+/// On a spelling that comes back as another.
+pub fn auditor_key(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let text = SecretText::new(text.trim_end_matches(['\r', '\n']).to_owned());
+    if let Ok(key) = AuditorKey::from_text(&text) {
+        assert!(key.to_text().ct_eq(&text));
     }
 }

@@ -13,7 +13,7 @@ mod tlog;
 
 pub use audit::audit_line;
 pub use core::{fields, metadata, path, reference, timestamp};
-pub use crypto::{passphrase_reader, record, store_records};
+pub use crypto::{auditor_key, passphrase_reader, record, store_records};
 pub use policy::{policy_json, policy_toml, policy_yaml};
 pub use tlog::{note, tlog_proof};
 
@@ -28,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("metadata", metadata),
     ("fields", fields),
     ("audit_line", audit_line),
+    ("auditor_key", auditor_key),
     ("note", note),
     ("tlog_proof", tlog_proof),
     ("policy_toml", policy_toml),

@@ -23,6 +23,7 @@
 mod carried;
 mod certificate;
 mod checkpoint;
+mod clear;
 mod dead;
 mod dir;
 mod file_anchor;
@@ -47,6 +48,7 @@ mod writer;
 
 pub use certificate::{certificate_message, origin, store_id};
 pub use checkpoint::signed_note;
+pub use clear::{ExportError, Exported, export_in_clear};
 pub use dead::DeadLogReader;
 pub use file_anchor::FileAnchor;
 pub use file_log::FileLog;

@@ -152,6 +152,15 @@ pub enum TargetLine {
 }
 
 impl TargetLine {
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Namespace(_) => "namespace",
+            Self::Prefix(_) => "prefix",
+            Self::Secret(_) | Self::Version(..) => "secret",
+        }
+    }
+
     /// The token of its text; `None` for the whole store.
     #[must_use]
     pub const fn name(&self) -> Option<NameToken> {
@@ -557,15 +566,7 @@ impl Json<'_> {
     }
 
     fn target(&mut self, target: &TargetLine) {
-        self.text(
-            "target",
-            match target {
-                TargetLine::Store => "store",
-                TargetLine::Namespace(_) => "namespace",
-                TargetLine::Prefix(_) => "prefix",
-                TargetLine::Secret(_) | TargetLine::Version(..) => "secret",
-            },
-        );
+        self.text("target", target.kind());
         self.token("name", target.name());
         if let TargetLine::Version(_, which) = target {
             match which {
@@ -576,7 +577,7 @@ impl Json<'_> {
     }
 }
 
-const fn stage_name(stage: Stage) -> &'static str {
+pub(crate) const fn stage_name(stage: Stage) -> &'static str {
     match stage {
         Stage::Pending => "pending",
         Stage::Previous => "previous",

@@ -41,6 +41,7 @@
 mod accepted;
 mod aead;
 mod audit_keys;
+mod auditor;
 mod codec;
 mod head;
 mod identity;
@@ -56,6 +57,7 @@ mod value;
 
 pub use accepted::{Accepted, Format};
 pub use audit_keys::AuditKey;
+pub use auditor::{AuditorKey, AuditorKeyError};
 pub use codec::NotCanonical;
 pub use head::{
     BlobRef, Head, HeadBase, HeadRef, HoldEntry, Identifiers, LiveHead, LiveRef, MAX_ANNEX_BYTES,

@@ -9,6 +9,7 @@ use strongroom_core::{
     RequestContext, Seal, SecretKind, SecretMetadata, SecretPath, SecretRef, StoreId, TreeHead,
     Undelete, Version, Write,
 };
+use strongroom_crypto::AuditorKey;
 
 use crate::error::{Error, Indeterminate, WriteOutcome};
 use crate::future::block_on;
@@ -214,6 +215,8 @@ waits! {
     fn backup(dir: impl AsRef<Path> + Send) -> ();
     /// Holds the store against its logs, and each record against the keys.
     fn verify() -> Report;
+    /// The key with which an auditor reads the names in all logs of this store.
+    fn auditor_key() -> AuditorKey;
     /// Finds out what became of a write.
     fn resolve(write: &Indeterminate) -> WriteOutcome;
 }

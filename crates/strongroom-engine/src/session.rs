@@ -8,10 +8,11 @@ use strongroom_audit::Report;
 use strongroom_core::{
     Action, Backup, CreateNamespace, Delete, Destroy, DestroyNamespace, Disable, Enable, Expected,
     Hold, HoldMetadata, KindError, List, ListNamespaces, MetadataUpdate, Names, Namespace,
-    PolicyEngine, Prefix, Principal, Promote, Purge, Read, ReadMetadata, RequestContext, Rewrap,
-    RotateKeys, SecretKind, SecretMetadata, SecretPath, SecretRef, Subject, Sweep, Undelete,
-    UpdateMetadata, Verify, Version, WholeStore, Write,
+    PolicyEngine, Prefix, Principal, Promote, Purge, Read, ReadAudit, ReadMetadata, RequestContext,
+    Rewrap, RotateKeys, SecretKind, SecretMetadata, SecretPath, SecretRef, Subject, Sweep,
+    Undelete, UpdateMetadata, Verify, Version, WholeStore, Write,
 };
+use strongroom_crypto::AuditorKey;
 
 use crate::error::{ConflictKind, Error, Indeterminate, Invalid, NotFound, WriteOutcome};
 use crate::listing::{Listing, MAX_SORTED};
@@ -509,6 +510,16 @@ impl Session {
     pub async fn verify(&self) -> Result<Report, Error> {
         let grant = self.whole::<Verify>().await?.redeem()?;
         grant.inner().vault.verify(&grant).await
+    }
+
+    /// The key with which an auditor reads the names in all logs of this store, without opening it:
+    /// see `strongroom_audit::export_in_clear`. It is not changed by later changes of seals.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn auditor_key(&self) -> Result<AuditorKey, Error> {
+        let grant = self.whole::<ReadAudit>().await?.redeem()?;
+        grant.inner().vault.auditor_key(&grant)
     }
 
     /// Finds out what became of a write, by sending the same bytes again.

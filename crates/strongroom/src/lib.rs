@@ -37,7 +37,7 @@ pub use strongroom_audit::{
     verify_logs,
 };
 pub use strongroom_core::*;
-pub use strongroom_crypto::{Argon2Cost, Passphrase};
+pub use strongroom_crypto::{Argon2Cost, AuditorKey, AuditorKeyError, Passphrase};
 pub use strongroom_engine::{
     Builder, Child, Conflict, Denied, Error, Freshness, Indeterminate, Invalid, Listing, NotFound,
     Permit, RewrapReport, SealedStrongroom, Session, Strongroom, SweepReport, SystemClock,

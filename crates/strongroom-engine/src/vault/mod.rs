@@ -4,6 +4,7 @@
 //! takes a `Redeemed` permit: no other module can read a record or use a key around it.
 
 mod anchor;
+mod auditor;
 mod backup;
 mod cache;
 mod commit;
