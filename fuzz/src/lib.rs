@@ -10,12 +10,14 @@ mod core;
 mod crypto;
 mod policy;
 mod tlog;
+mod witness;
 
 pub use audit::audit_line;
 pub use core::{fields, metadata, path, reference, timestamp};
 pub use crypto::{auditor_key, passphrase_reader, record, store_records};
 pub use policy::{policy_json, policy_toml, policy_yaml};
 pub use tlog::{note, tlog_proof};
+pub use witness::{cosigned_note, witness_key};
 
 /// A target: the name of its corpus folder, and its body.
 pub type Target = (&'static str, fn(&[u8]));
@@ -31,6 +33,8 @@ pub const TARGETS: &[Target] = &[
     ("auditor_key", auditor_key),
     ("note", note),
     ("tlog_proof", tlog_proof),
+    ("cosigned_note", cosigned_note),
+    ("witness_key", witness_key),
     ("policy_toml", policy_toml),
     ("policy_json", policy_json),
     ("policy_yaml", policy_yaml),

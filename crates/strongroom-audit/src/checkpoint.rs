@@ -17,6 +17,9 @@ const EVERY_LINES: u64 = 1024;
 /// or where its time is so many milliseconds away from that one's, in either direction.
 const EVERY_MILLIS: u64 = 60_000;
 
+/// The kind of a signature by a log: Ed25519 over the text of the note.
+pub(crate) const ED25519: u8 = 1;
+
 /// The text of a checkpoint.
 pub(crate) fn checkpoint_text(origin: &str, head: TreeHead) -> String {
     format!("{origin}\n{}\n{}\n", head.size, Base64::encode_string(head.root.as_bytes()))
@@ -56,17 +59,26 @@ pub(crate) fn signs_segment(segment: &SegmentLine) -> bool {
 #[must_use]
 pub fn signed_note(open: &OpenLine, checkpoint: &CheckpointLine) -> String {
     let origin = origin(open.store, open.log);
-    let text = checkpoint_text(&origin, checkpoint.head());
-    let mut signature = key_hash(&origin, &open.log_key).to_vec();
-    signature.extend_from_slice(&checkpoint.signature);
+    write_note(&origin, checkpoint.head(), &open.log_key, &checkpoint.signature)
+}
+
+/// The checkpoint of that origin, which is the name of the key too, with its signature.
+pub(crate) fn write_note(
+    origin: &str,
+    head: TreeHead,
+    key: &[u8; 32],
+    signature: &[u8; 64],
+) -> String {
+    let text = checkpoint_text(origin, head);
+    let signature = [key_hash(origin, ED25519, key).as_slice(), signature].concat();
     format!("{text}\n\u{2014} {origin} {}\n", Base64::encode_string(&signature))
 }
 
-/// SHA-256(name ‖ LF ‖ 1 ‖ key), cut to four bytes; 1 is Ed25519.
-pub(crate) fn key_hash(name: &str, key: &[u8; 32]) -> [u8; 4] {
+/// SHA-256(name ‖ LF ‖ kind ‖ key), cut to four bytes; the kind is that of its signatures.
+pub(crate) fn key_hash(name: &str, kind: u8, key: &[u8; 32]) -> [u8; 4] {
     let digest: [u8; 32] = Sha256::new()
         .chain_update(name)
-        .chain_update([b'\n', 1])
+        .chain_update([b'\n', kind])
         .chain_update(key)
         .finalize()
         .into();

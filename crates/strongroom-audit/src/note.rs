@@ -9,7 +9,7 @@ use strongroom_core::{Digest, TreeHead};
 use thiserror::Error;
 
 use crate::certificate::{origin, verifies};
-use crate::checkpoint::{checkpoint_text, key_hash};
+use crate::checkpoint::{ED25519, checkpoint_text, key_hash};
 use crate::line::OpenLine;
 
 /// The longest note that is read, in bytes: room for the signatures of many witnesses.
@@ -34,6 +34,17 @@ pub enum NoteError {
     /// A signature claims to be by this key, and is not.
     #[error("the signature of the checkpoint does not hold: believe neither it nor who showed it")]
     WrongSignature,
+    /// Fewer witnesses than are asked for have co-signed it.
+    #[error(
+        "{found} of the {needed} witnesses that are asked for have co-signed the checkpoint: have \
+         more of them co-sign it"
+    )]
+    TooFewWitnesses {
+        /// How many are asked for.
+        needed: usize,
+        /// How many there are.
+        found: usize,
+    },
 }
 
 /// Reads a checkpoint of the log with this origin, and checks the signature by the log's Ed25519 key.
@@ -67,25 +78,8 @@ pub enum NoteError {
 /// `Malformed`, `OtherLog`, `NotSigned` or `WrongSignature`; nothing of the note may be believed then.
 pub fn open_note(note: &str, origin: &str, key: &[u8; 32]) -> Result<TreeHead, NoteError> {
     let note = Note::read(note)?;
-    if note.origin != origin {
-        return Err(NoteError::OtherLog);
-    }
-    let id = key_hash(origin, key);
-    let mut is_signed = false;
-    for line in note.signatures.lines() {
-        let (name, signature) = read_signature(line)?;
-        let Some((of, signature)) = signature.split_first_chunk() else { continue };
-        if name != origin || *of != id {
-            continue;
-        }
-        let holds = <&[u8; 64]>::try_from(signature)
-            .is_ok_and(|signature| verifies(key, note.text.as_bytes(), signature));
-        if !holds {
-            return Err(NoteError::WrongSignature);
-        }
-        is_signed = true;
-    }
-    if is_signed { Ok(note.head) } else { Err(NoteError::NotSigned) }
+    note.check_log(origin, key)?;
+    Ok(note.head)
 }
 
 /// The key of a log as tools for signed notes take it: name, key id in hex and base64 of 1 (for
@@ -107,18 +101,29 @@ pub fn open_note(note: &str, origin: &str, key: &[u8; 32]) -> Result<TreeHead, N
 #[must_use]
 pub fn verifier_key(open: &OpenLine) -> String {
     let name = origin(open.store, open.log);
-    let id = u32::from_be_bytes(key_hash(&name, &open.log_key));
-    let key = [&[1], open.log_key.as_slice()].concat();
+    write_verifier_key(&name, ED25519, &open.log_key)
+}
+
+/// Name, key id and key, with plus signs between.
+pub(crate) fn write_verifier_key(name: &str, kind: u8, key: &[u8; 32]) -> String {
+    let id = u32::from_be_bytes(key_hash(name, kind, key));
+    let key = [&[kind], key.as_slice()].concat();
     format!("{name}+{id:08x}+{}", Base64::encode_string(&key))
 }
 
 /// A note that is in order, and that nobody may believe yet.
 pub(crate) struct Note<'a> {
     /// What is signed.
-    text: &'a str,
+    pub(crate) text: &'a str,
     origin: &'a str,
-    head: TreeHead,
-    signatures: &'a str,
+    pub(crate) head: TreeHead,
+    signatures: Vec<Signature<'a>>,
+}
+
+struct Signature<'a> {
+    name: &'a str,
+    key_id: [u8; 4],
+    signature: Vec<u8>,
 }
 
 impl<'a> Note<'a> {
@@ -137,24 +142,53 @@ impl<'a> Note<'a> {
         if signatures.is_empty() || !signatures.ends_with('\n') {
             return Err(malformed("it has no signature, or its last line has no end"));
         }
-        signatures.lines().try_for_each(|line| read_signature(line).map(drop))?;
+        let signatures = signatures
+            .lines()
+            .map(read_signature)
+            .collect::<Option<_>>()
+            .ok_or(malformed("a signature is not in order"))?;
         let (origin, head) =
             read_checkpoint(text).ok_or(malformed("its text is not origin, size and root"))?;
         Ok(Self { text, origin, head, signatures })
     }
+
+    /// Whether it is of this log, which signed it: each signature by this key must hold.
+    pub(crate) fn check_log(&self, origin: &str, key: &[u8; 32]) -> Result<(), NoteError> {
+        if self.origin != origin {
+            return Err(NoteError::OtherLog);
+        }
+        let mut is_signed = false;
+        for signature in self.signed_by(origin, key_hash(origin, ED25519, key)) {
+            let holds = <&[u8; 64]>::try_from(signature)
+                .is_ok_and(|signature| verifies(key, self.text.as_bytes(), signature));
+            if !holds {
+                return Err(NoteError::WrongSignature);
+            }
+            is_signed = true;
+        }
+        if is_signed { Ok(()) } else { Err(NoteError::NotSigned) }
+    }
+
+    /// The signatures that claim to be by the key of this name and id.
+    pub(crate) fn signed_by(&self, name: &str, key_id: [u8; 4]) -> impl Iterator<Item = &[u8]> {
+        self.signatures
+            .iter()
+            .filter(move |signature| signature.name == name && signature.key_id == key_id)
+            .map(|signature| signature.signature.as_slice())
+    }
 }
 
-/// The name of a signature's key, and key id and signature.
-fn read_signature(line: &str) -> Result<(&str, Vec<u8>), NoteError> {
-    let malformed = NoteError::Malformed { detail: "a signature is not in order" };
-    let (name, signature) =
-        line.strip_prefix("\u{2014} ").and_then(|line| line.split_once(' ')).ok_or(malformed)?;
-    let is_name = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+');
-    match Base64::decode_vec(signature) {
-        // A key id of four bytes, and at least one more.
-        Ok(signature) if is_name && signature.len() > 4 => Ok((name, signature)),
-        _ => Err(malformed),
-    }
+fn read_signature(line: &str) -> Option<Signature<'_>> {
+    let (name, signature) = line.strip_prefix("\u{2014} ")?.split_once(' ')?;
+    let signature = Base64::decode_vec(signature).ok()?;
+    let (key_id, signature) = signature.split_first_chunk()?;
+    let is_whole = is_key_name(name) && !signature.is_empty();
+    is_whole.then(|| Signature { name, key_id: *key_id, signature: signature.to_vec() })
+}
+
+/// Whether a key may be called so.
+pub(crate) fn is_key_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c < ' ' || c.is_whitespace() || c == '+')
 }
 
 /// Origin, size and root in the one spelling that a log's writer signs.

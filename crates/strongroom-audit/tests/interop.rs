@@ -15,15 +15,17 @@ mod logged;
 #[path = "common/naive.rs"]
 mod naive;
 
+use base64ct::{Base64, Encoding};
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
 use ct_merkle::{ConsistencyProof as TheirGrowth, InclusionProof as TheirInclusion, RootHash};
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use logged::Logged;
 use naive::{heads, leaves};
 use sha2::Sha256;
-use signed_note::{Note, StandardVerifier, VerifierList};
+use signed_note::{Note, StandardVerifier, Verifier, VerifierList};
 use strongroom_audit::{
-    ConsistencyProof, InclusionProof, TreeHead, prove_consistency, prove_inclusion, prove_record,
-    signed_note, verifier_key,
+    ConsistencyProof, InclusionProof, TreeHead, Witness, WitnessQuorum, open_cosigned_note,
+    prove_consistency, prove_inclusion, prove_record, signed_note, verifier_key,
 };
 use strongroom_core::Digest;
 
@@ -58,6 +60,56 @@ fn they_open(note: &str, key: &str) -> Option<[String; 3]> {
     let text = String::from_utf8(note.text().to_vec()).unwrap();
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     lines.try_into().ok()
+}
+
+/// A witness's key as their library takes it, by the text of C2SP tlog-cosignature.
+struct TheirWitness(VerifyingKey);
+
+const WITNESS: &str = "witness.example/w1";
+
+impl Verifier for TheirWitness {
+    fn name(&self) -> &str {
+        WITNESS
+    }
+    fn key_id(&self) -> u32 {
+        signed_note::key_id(WITNESS, &[&[4], &self.0.as_bytes()[..]].concat())
+    }
+    fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
+        let (time, signature) = signature.split_at(8);
+        let time = u64::from_be_bytes(time.try_into().unwrap());
+        let message = [format!("cosignature/v1\ntime {time}\n").as_bytes(), text].concat();
+        self.0.verify_strict(&message, &Signature::from_slice(signature).unwrap()).is_ok()
+    }
+}
+
+/// The two signatures of a note that they verify one by one, we do together.
+#[test]
+fn they_and_we_verify_cosignatures() {
+    let logged = Logged::new(1_100);
+    let checkpoint = logged.checkpoints()[0];
+    let note = signed_note(&logged.open, &checkpoint);
+    let witness = SigningKey::from_bytes(&[2; 32]);
+    let ours = Witness::new(WITNESS, witness.verifying_key().to_bytes()).unwrap();
+    let theirs = TheirWitness(witness.verifying_key());
+    let quorum = WitnessQuorum::new(1, [ours]).unwrap();
+    let text = note.rsplit_once("\n\n").unwrap().0;
+    for (time, signed) in [(1_700_000_000_u64, 1_700_000_000), (1_700_000_001, 1_700_000_000)] {
+        let message = format!("cosignature/v1\ntime {signed}\n{text}\n");
+        let signature = witness.sign(message.as_bytes()).to_bytes();
+        let blob = [&theirs.key_id().to_be_bytes(), &time.to_be_bytes()[..], &signature].concat();
+        let line = format!("\u{2014} {WITNESS} {}\n", Base64::encode_string(&blob));
+        let cosigned = format!("{note}{line}");
+        let log = StandardVerifier::new(&verifier_key(&logged.open)).unwrap();
+        let verifiers: Vec<Box<dyn Verifier>> =
+            vec![Box::new(log), Box::new(TheirWitness(witness.verifying_key()))];
+        let they = Note::from_bytes(cosigned.as_bytes())
+            .unwrap()
+            .verify(&VerifierList::new(verifiers))
+            .is_ok_and(|(verified, _)| verified.len() == 2);
+        let we =
+            open_cosigned_note(&cosigned, &logged.origin(), &logged.open.log_key, &quorum).is_ok();
+        assert_eq!((they, we), (time == signed, time == signed));
+    }
 }
 
 #[test]
