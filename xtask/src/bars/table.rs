@@ -35,7 +35,7 @@ const fn foundation(id: &'static str, what: &'static str, reach: &'static str) -
     Bar { part: FOUNDATION, id, what, reach, measure: Measure::Binary }
 }
 
-pub(super) const BARS: [Bar; 21] = [
+pub(super) const BARS: [Bar; 22] = [
     Bar {
         part: FOUNDATION,
         id: "misuse",
@@ -143,4 +143,11 @@ pub(super) const BARS: [Bar; 21] = [
         "opening after kill -9 beside a log of 10,000,000 records, without Argon2id",
         "at most 25 ms",
     ),
+    Bar {
+        part: TRUTH,
+        id: "witness",
+        what: "a witness in Python, from the text of C2SP, beside a log that grows, forks, shrinks",
+        reach: "co-signs what goes on from what it saw, refuses all else with the right status",
+        measure: Measure::Tests { package: "strongroom", test: "witness", at_least: 60 },
+    },
 ];
