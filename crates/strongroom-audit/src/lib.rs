@@ -46,6 +46,7 @@ mod tlog;
 mod tree;
 mod verify;
 mod witness;
+mod witness_anchor;
 mod writer;
 
 pub use certificate::{certificate_message, origin, store_id};
@@ -73,4 +74,5 @@ pub use tlog::{TlogProof, TlogProofError};
 pub use tree::MerkleTree;
 pub use verify::{Verifier, verify_dir, verify_logs};
 pub use witness::{Witness, WitnessError, WitnessQuorum, add_checkpoint_request};
+pub use witness_anchor::{PinSigner, WitnessAnchor, WitnessAnswer, WitnessTransport};
 pub use writer::{LineWriter, MAX_NAME_BYTES, MAX_REQUEST_ID_BYTES};

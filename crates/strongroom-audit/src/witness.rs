@@ -166,6 +166,11 @@ impl WitnessQuorum {
         Ok(Self { witnesses, needed })
     }
 
+    /// This one alone.
+    pub(crate) fn of(witness: Witness) -> Self {
+        Self { witnesses: vec![witness], needed: 1 }
+    }
+
     /// The witnesses.
     #[must_use]
     pub fn witnesses(&self) -> &[Witness] {
