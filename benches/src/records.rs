@@ -1,5 +1,7 @@
 //! The record that is appended most.
 
+use std::num::NonZeroU64;
+
 use strongroom::{
     ActionName, AuditRecord, Decision, DecisionRecord, Digest, Effect, Key, Loaded, LoadedHead,
     RequestContext, SecretPath, Target, Timestamp, Version,
@@ -18,6 +20,7 @@ pub fn record_of_get(path: &SecretPath) -> Outcome<AuditRecord> {
         action: ActionName::Read,
         target: Target::Secret(path.clone()),
         effect: Effect::Allow,
+        count: NonZeroU64::MIN,
         explanation: Decision::allow().by_rule("owner").explanation().clone(),
         context: RequestContext::default(),
         loaded: Some(Loaded {

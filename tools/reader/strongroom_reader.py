@@ -328,6 +328,9 @@ def read_log(paths, store, audit, accepted):
                 told.add(line["token"])
                 names.append(name)
             assert all(line[k] in told for k in NAMES if k in line), "a name is not told before"
+            if "count" in line:
+                assert line["t"] == "decision" and line["effect"] != "allow"
+                assert 1 < int(line["count"]) < 1 << 64, "a count"
             if line["t"] == "intent":
                 opened[len(leaves)] = [line.get(k) for k in CARRIED]
             if line["t"] == "outcome" and line["log"] == log.hex() and line["outcome"] != "unknown":

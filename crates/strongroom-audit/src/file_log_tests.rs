@@ -329,6 +329,7 @@ fn a_name_that_cannot_be_encrypted_leaves_no_trace() {
         action: strongroom_core::ActionName::Read,
         target: "prod/db".parse::<strongroom_core::SecretPath>().unwrap().into(),
         effect: strongroom_core::Effect::Allow,
+        count: std::num::NonZeroU64::MIN,
         explanation: strongroom_core::Explanation::default(),
         context: strongroom_core::RequestContext::new(),
         loaded: None,

@@ -1,6 +1,7 @@
 //! The lines of a log, and the one way in which each is spelled.
 
 use std::borrow::Cow;
+use std::num::NonZeroU64;
 
 use strongroom_core::{
     ActionName, Digest, DirectoryId, Effect, LogId, Outcome, RecordKind, Stage, StoreId, Strength,
@@ -195,6 +196,8 @@ pub struct DecisionLine<'a> {
     pub target: TargetLine,
     /// What was decided.
     pub effect: Effect,
+    /// How many requests it stands for: more than one only where they were refused.
+    pub count: NonZeroU64,
     /// By which rule.
     pub rule: Option<NameToken>,
     /// Why, in words.
@@ -414,6 +417,9 @@ impl DecisionLine<'_> {
         json.text("action", self.action.as_str());
         json.target(&self.target);
         json.text("effect", self.effect.as_str());
+        if self.count > NonZeroU64::MIN {
+            json.number("count", self.count.get());
+        }
         json.token("rule", self.rule);
         json.token("explanation", self.explanation);
         if let Some(request) = &self.request {

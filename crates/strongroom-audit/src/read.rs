@@ -1,6 +1,7 @@
 //! The strict reader: takes a line in the one spelling that the writer has, and no other.
 
 use std::borrow::Cow;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -83,6 +84,7 @@ struct Raw<'a> {
     name: Option<&'a str>,
     version: Option<&'a str>,
     effect: Option<&'a str>,
+    count: Option<&'a str>,
     rule: Option<&'a str>,
     explanation: Option<&'a str>,
     request: Option<String>,
@@ -192,6 +194,12 @@ impl Raw<'_> {
     }
 
     fn decision(self) -> Option<DecisionLine<'static>> {
+        let effect = effect(self.effect?)?;
+        let count = optional(self.count, parse)?.unwrap_or(NonZeroU64::MIN);
+        // What was allowed is told one by one.
+        if effect == Effect::Allow && count > NonZeroU64::MIN {
+            return None;
+        }
         Some(DecisionLine {
             at: time(self.at?)?,
             principal: optional(self.principal, token)?,
@@ -201,7 +209,8 @@ impl Raw<'_> {
             strength: optional(self.strength, strength)?,
             action: parse::<ActionName>(self.action?)?,
             target: self.target()?,
-            effect: effect(self.effect?)?,
+            effect,
+            count,
             rule: optional(self.rule, token)?,
             explanation: optional(self.explanation, token)?,
             source: optional(self.source, token)?,

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Write as _};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use ed25519_dalek::{Signer, SigningKey};
 use strongroom_core::{
-    AuditError, AuditRecord, Claim, ClosedRecord, DecisionRecord, Digest, DirectoryId,
+    AuditError, AuditRecord, Claim, ClosedRecord, DecisionRecord, Digest, DirectoryId, Effect,
     EntropyError, IntentRecord, LogId, OutcomeRecord, Principal, Receipt, StoreIdentity, Target,
     Timestamp, TreeHead,
 };
@@ -303,6 +304,11 @@ impl LineWriter {
 
     fn decision(&mut self, record: &DecisionRecord) -> Result<u64, AuditError> {
         let principal = record.principal.as_ref();
+        if record.effect == Effect::Allow && record.count > NonZeroU64::MIN {
+            return Err(AuditError::unavailable(
+                "requests that were allowed have a record each: append them one by one",
+            ));
+        }
         let id = self.optional(NameClass::Principal, principal.map(Principal::id))?;
         self.roles_and_claims(principal)?;
         let target = self.target(&record.target)?;
@@ -334,6 +340,7 @@ impl LineWriter {
             action: record.action,
             target,
             effect: record.effect,
+            count: record.count,
             rule,
             explanation,
             request: request.map(Cow::Borrowed),

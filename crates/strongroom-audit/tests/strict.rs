@@ -1,11 +1,18 @@
 //! The reader takes each line in one spelling; hostile names never break one.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 #![expect(clippy::cast_possible_truncation, reason = "the helpers count small things")]
 #![expect(unreachable_pub, reason = "the helpers are a module of each test program")]
 #![expect(dead_code, reason = "the helpers are shared by several test programs")]
 
 mod common;
 
+use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +20,9 @@ use common::*;
 use proptest::prelude::*;
 use strongroom_audit::{Line, LineWriter, MerkleTree, read_line};
 use strongroom_core::{
-    ActionName, AuditError, AuditRecord, DecisionRecord, Effect, LogId, Outcome, OutcomeRecord,
-    Principal, Receipt, RequestContext, Stage, StoreIdentity, Strength, Target, Version, path,
+    ActionName, AuditError, AuditRecord, ClosedRecord, DecisionRecord, Effect, LogId, Outcome,
+    OutcomeRecord, Principal, Receipt, RequestContext, Stage, StoreIdentity, Strength, Target,
+    Version, path,
 };
 
 /// One record of each kind, with all that can be in it.
@@ -47,6 +55,7 @@ fn every_line(request: &str, name: &str) -> (Arc<FakeIdentity>, LogId, Vec<Vec<u
                 action: ActionName::Read,
                 target,
                 effect: Effect::Unavailable,
+                count: NonZeroU64::MIN,
                 explanation: strongroom_core::Decision::unavailable(name)
                     .by_rule(name)
                     .explanation()
@@ -59,6 +68,9 @@ fn every_line(request: &str, name: &str) -> (Arc<FakeIdentity>, LogId, Vec<Vec<u
             })
         })
         .collect();
+    if let Some(AuditRecord::Decision(decision)) = records.first_mut() {
+        decision.count = NonZeroU64::MAX;
+    }
     records.push(read_of("billing", "prod/db", u64::MAX));
     let mut intent = write_of(log, 0, "prod/db", 3, "one", "two");
     if let AuditRecord::Intent(intent) = &mut intent {
@@ -66,6 +78,12 @@ fn every_line(request: &str, name: &str) -> (Arc<FakeIdentity>, LogId, Vec<Vec<u
     }
     records.push(intent);
     records.push(outcome_of(Receipt { log, index: 7 }, Outcome::Unknown));
+    records.push(AuditRecord::Closed(ClosedRecord {
+        at: at(9),
+        log,
+        size: u64::MAX,
+        root: digest("all"),
+    }));
     writer.append(&records).unwrap();
     let later = OutcomeRecord {
         at: identity.now().saturating_add(Duration::from_secs(120)),
@@ -75,6 +93,9 @@ fn every_line(request: &str, name: &str) -> (Arc<FakeIdentity>, LogId, Vec<Vec<u
     let size = writer.size();
     writer.append(&[AuditRecord::Outcome(later)]).unwrap();
     assert_eq!(writer.size(), size + 2, "a checkpoint and the record");
+    // The intent is carried over: a line that tells its name again goes before it.
+    writer.begin_segment().unwrap();
+    assert_eq!(writer.size(), size + 5, "the segment, a name and what it carries");
     writer.end();
     let text = writer.pending();
     let lines: Vec<Vec<u8>> = text
@@ -92,12 +113,63 @@ fn every_line(request: &str, name: &str) -> (Arc<FakeIdentity>, LogId, Vec<Vec<u
 #[test]
 fn every_kind_of_line_reads_back() {
     let (_, _, lines) = every_line("req", "name");
+    let mut kinds = BTreeSet::new();
     for line in lines {
         let read = read_line(&line).unwrap();
         let mut again = Vec::new();
         read.encode(&mut again);
         assert_eq!(again, line);
+        // A kind that is new does not compile here until it is in the list below.
+        kinds.insert(match read {
+            Line::Open(_) => "open",
+            Line::Segment(_) => "segment",
+            Line::Carried(_) => "carried",
+            Line::Name(_) => "name",
+            Line::Decision(line) if line.count > NonZeroU64::MIN => "counted decision",
+            Line::Decision(_) => "decision",
+            Line::Intent(_) => "intent",
+            Line::Outcome(_) => "outcome",
+            Line::Closed(_) => "closed",
+            Line::Checkpoint(_) => "checkpoint",
+            Line::Close(_) => "close",
+        });
     }
+    assert_eq!(kinds.len(), 11, "{kinds:?}");
+}
+
+#[test]
+fn a_count_has_one_spelling_and_stands_for_refusals_alone() {
+    let good =
+        r#"{"t":"decision","at":"7","action":"read","target":"store","effect":"deny","count":"2"}"#;
+    let Ok(Line::Decision(line)) = read_line(good.as_bytes()) else { panic!("refused") };
+    assert_eq!(line.count.get(), 2);
+    let most = good.replace("\"2\"", "\"18446744073709551615\"");
+    read_line(most.as_bytes()).unwrap();
+    for bad in [
+        good.replace("\"2\"", "\"0\""),
+        good.replace("\"2\"", "\"1\""),
+        good.replace("\"2\"", "\"02\""),
+        good.replace("\"2\"", "\"18446744073709551616\""),
+        good.replace("\"2\"", "2"),
+        good.replace("deny", "allow"),
+        good.replace(
+            ",\"effect\":\"deny\",\"count\":\"2\"",
+            ",\"count\":\"2\",\"effect\":\"deny\"",
+        ),
+        r#"{"t":"closed","at":"7","log":"0001020304050607","count":"2","size":"1","root":"00"}"#
+            .to_owned(),
+    ] {
+        assert!(read_line(bad.as_bytes()).is_err(), "{bad}");
+    }
+    // Nor is one written.
+    let mut writer = LineWriter::begin(FakeIdentity::new(1)).unwrap();
+    let before = (writer.size(), writer.root());
+    let mut record = read_of("billing", "prod/db", 1);
+    if let AuditRecord::Decision(decision) = &mut record {
+        decision.count = NonZeroU64::MAX;
+    }
+    writer.append(&[record]).unwrap_err();
+    assert_eq!((writer.size(), writer.root()), before);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use common::*;
@@ -48,6 +49,7 @@ impl World {
             action: ActionName::Write,
             target: secret(PATH),
             effect: Effect::Allow,
+            count: NonZeroU64::MIN,
             explanation: explanation("rule"),
             context: RequestContext::new(),
             loaded: None,

@@ -1,7 +1,7 @@
 //! What is recorded of each decision and write, and where records go.
 
 use std::fmt::{self, Debug};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -80,6 +80,10 @@ impl AuditRecord {
 }
 
 /// A request was decided. Written before anything it allows happens.
+///
+/// Several equal requests that were refused may share one record, which then has their
+/// [`count`](Self::count) and is otherwise that of the last of them. One that was allowed has a
+/// record of its own.
 #[derive(Debug, Clone)]
 pub struct DecisionRecord {
     /// Wall time of the decision.
@@ -92,6 +96,8 @@ pub struct DecisionRecord {
     pub target: Target,
     /// What was decided.
     pub effect: Effect,
+    /// So many requests that were refused; 1 where the request was allowed.
+    pub count: NonZeroU64,
     /// Why.
     pub explanation: Explanation,
     /// What is known of the request.

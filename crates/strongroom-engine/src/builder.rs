@@ -7,6 +7,7 @@ use std::time::Duration;
 use strongroom_core::{Anchor, AuditSink, Clock, Durability, Entropy, PolicyEngine, Seal, Storage};
 
 use crate::error::{ConflictKind, Error, NotFound};
+use crate::refusals::DEFAULT_REFUSAL_WINDOW;
 use crate::room::{Ingredients, SealedStrongroom, Strongroom};
 use crate::system::{SystemClock, SystemEntropy};
 use crate::vault::{Opening, Parts};
@@ -81,6 +82,7 @@ impl NeedsAudit {
             policy: self.2,
             permit_lifetime: DEFAULT_PERMIT_LIFETIME,
             decision_limit: DEFAULT_DECISION_LIMIT,
+            refusal_window: DEFAULT_REFUSAL_WINDOW,
         })
     }
 }
@@ -149,6 +151,20 @@ impl Builder {
     /// a deadline of its own, which wakes it; a host that drops the call meanwhile gets no record.
     pub fn decision_limit(mut self, limit: Duration) -> Self {
         self.0.decision_limit = limit;
+        self
+    }
+
+    /// For how long equal denials are counted. [`DEFAULT_REFUSAL_WINDOW`] if not said; zero counts
+    /// none.
+    ///
+    /// The first is recorded at once, and so are refusals of which anything else differs than the time
+    /// and the request's id. Those that follow within the window are counted in memory, up to 1,024
+    /// different ones at a time, and a record with their count is written with the first request
+    /// after its end, by [`seal`](crate::Strongroom::seal) or by [`close`](crate::Strongroom::close).
+    /// A process that is killed, or that drops a store without `close`, loses the counts that are not
+    /// written yet.
+    pub fn refusal_window(mut self, window: Duration) -> Self {
+        self.0.refusal_window = window;
         self
     }
 

@@ -76,7 +76,8 @@ impl Denied {
         Self { action, receipt, explanation: Arc::new(explanation) }
     }
 
-    /// The record of the refusal.
+    /// The record of the refusal, or of an equal one shortly before, with which this one was
+    /// [counted](crate::Builder::refusal_window).
     #[must_use]
     pub fn receipt(&self) -> &Receipt {
         &self.receipt

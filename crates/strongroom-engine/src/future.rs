@@ -1,4 +1,4 @@
-//! The four things that the engine needs of futures, without a runtime.
+//! The five things that the engine needs of futures, without a runtime.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -85,6 +85,14 @@ pub(crate) async fn within<T>(
 /// A future of the host's took longer than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooLate;
+
+/// What a future has to say at its first poll, if anything.
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
 
 struct Unpark(Thread);
 

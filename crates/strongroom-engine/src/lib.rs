@@ -29,6 +29,7 @@ mod error;
 mod future;
 mod listing;
 mod permit;
+mod refusals;
 mod room;
 mod session;
 mod system;
@@ -47,6 +48,7 @@ pub use error::{
 };
 pub use listing::{Listing, MAX_SORTED};
 pub use permit::Permit;
+pub use refusals::DEFAULT_REFUSAL_WINDOW;
 pub use room::{SealedStrongroom, Strongroom};
 pub use session::Session;
 pub use system::{SystemClock, SystemEntropy};

@@ -6,6 +6,7 @@
 //! acknowledged the record of it. It carries its target, cannot be cloned, and is used up.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use strongroom_core::{
@@ -16,6 +17,7 @@ use strongroom_core::{
 
 use crate::error::{Denied, Error, Unavailable};
 use crate::future::{catch_panic, within};
+use crate::refusals::Alike;
 use crate::room::Inner;
 use crate::vault::{Freshness, LoadedSecret};
 
@@ -208,6 +210,16 @@ struct Decided<A: Action> {
     failed: Option<Error>,
 }
 
+impl<A: Action> Decided<A> {
+    /// The record, where the request was denied. An outage is none: each is recorded.
+    fn denial(&self) -> Option<&DecisionRecord> {
+        match &self.record {
+            AuditRecord::Decision(record) if record.effect == Effect::Deny => Some(record),
+            _ => None,
+        }
+    }
+}
+
 async fn judge<A: Action>(
     inner: &Arc<Inner>,
     asker: &Asker,
@@ -274,6 +286,7 @@ fn put_on_record<A: Action>(
         principal: Some(request.principal),
         action: A::NAME,
         effect: decision.effect(),
+        count: NonZeroU64::MIN,
         explanation: decision.explanation().clone(),
         target: request.target,
         context: request.context,
@@ -337,11 +350,36 @@ pub(crate) async fn authorize<A: Action>(
         return Err(Error::Sealed);
     }
     let decided = prepare::<A>(inner, asker, target).await?;
-    let receipts =
-        inner.sink.append(std::slice::from_ref(&decided.record), inner.durability).await?;
-    let receipt =
-        *receipts.first().ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
+    record_counts(inner, decided.at).await;
+    let receipt = match counted(inner, &decided) {
+        Some(receipt) => receipt,
+        None => record(inner, &decided.record).await?,
+    };
+    begin_to_count(inner, &decided, receipt);
     grant(inner, asker, decided, receipt)
+}
+
+/// Writes the counts that are due. What cannot be written now stays counted, and is in nobody's way.
+async fn record_counts(inner: &Inner, now: Monotonic) {
+    let _ = inner.refusals.record_due(&*inner.sink, inner.durability, now).await;
+}
+
+/// The record with which a refusal is counted, where there is one.
+fn counted<A: Action>(inner: &Inner, decided: &Decided<A>) -> Option<Receipt> {
+    inner.refusals.count(Alike::Requests, decided.denial()?, decided.at)
+}
+
+/// Counts those that follow with the refusal that was recorded just now.
+fn begin_to_count<A: Action>(inner: &Inner, decided: &Decided<A>, receipt: Receipt) {
+    if let Some(record) = decided.denial() {
+        inner.refusals.begin(Alike::Requests, record, receipt, decided.at);
+    }
+}
+
+async fn record(inner: &Inner, record: &AuditRecord) -> Result<Receipt, Error> {
+    let receipts = inner.sink.append(std::slice::from_ref(record), inner.durability).await?;
+    let receipt = receipts.first();
+    Ok(*receipt.ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?)
 }
 
 /// Decides many reads, and records them in one append.
@@ -361,31 +399,39 @@ pub(crate) async fn authorize_reads(
     let mut found = inner.vault.load_many(&wanted, asker.freshness).await.into_iter();
     let mut decided = Vec::with_capacity(secrets.len());
     let mut records = Vec::with_capacity(secrets.len());
+    if let Some(first) = judged.first() {
+        record_counts(inner, first.at).await;
+    }
     for one in judged {
         let found = if one.wanted().is_some() { found.next() } else { None };
         let one = put_on_record(one, found);
-        records.push(one.record.clone());
-        decided.push(one);
+        let counted = counted(inner, &one);
+        if counted.is_none() {
+            records.push(one.record.clone());
+        }
+        decided.push((one, counted));
     }
-    if records.is_empty() {
-        return Ok(Vec::new());
+    let receipts = match &*records {
+        [] => Vec::new(),
+        records => inner.sink.append(records, inner.durability).await?,
+    };
+    let mut receipts = receipts.into_iter();
+    let mut granted = Vec::with_capacity(decided.len());
+    for (one, counted) in decided {
+        let receipt = counted.or_else(|| receipts.next());
+        let receipt =
+            receipt.ok_or(Unavailable::Unsupported("the audit sink gave too few receipts"))?;
+        begin_to_count(inner, &one, receipt);
+        granted.push(grant(inner, asker, one, receipt));
     }
-    let receipts = inner.sink.append(&records, inner.durability).await?;
-    if receipts.len() != decided.len() {
-        return Err(Unavailable::Unsupported("the audit sink gave too few receipts").into());
-    }
-    let granted =
-        decided.into_iter().zip(receipts).map(|(one, receipt)| grant(inner, asker, one, receipt));
-    Ok(granted.collect())
+    Ok(granted)
 }
 
 /// Mints the permit under which a dead process's writes are settled: without policy, for
 /// `system:strongroom`, at open alone, and able only to fence.
 pub(crate) async fn authorize_recovery(inner: &Arc<Inner>) -> Result<Redeemed<Recover>, Error> {
-    let record = system_record(inner, Recover::NAME, "settles what a dead process left open");
-    let receipts = inner.sink.append(&[record], inner.durability).await?;
-    let receipt =
-        *receipts.first().ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?;
+    let settles = system_record(inner, Recover::NAME, "settles what a dead process left open");
+    let receipt = record(inner, &settles).await?;
     Ok(Redeemed {
         inner: inner.clone(),
         target: WholeStore,
@@ -408,6 +454,7 @@ fn system_record(
         action,
         target: Target::Store,
         effect: Effect::Allow,
+        count: NonZeroU64::MIN,
         explanation,
         context: RequestContext::default(),
         loaded: None,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom_core::{
-    AuditSink, Clock, Durability, LogId, Names, PolicyEngine, Principal, Seal, SecretPath, StoreId,
-    TreeHead,
+    AuditError, AuditSink, Clock, Durability, LogId, Names, PolicyEngine, Principal, Seal,
+    SecretPath, StoreId, TreeHead,
 };
 
 use crate::builder::NeedsStorage;
 use crate::error::Error;
+use crate::future::at_once;
+use crate::refusals::Refusals;
 use crate::session::Session;
 use crate::vault::{Opening, Parts, Vault};
 
@@ -23,7 +25,17 @@ pub(crate) struct Inner {
     pub(crate) durability: Durability,
     pub(crate) permit_lifetime: Duration,
     pub(crate) decision_limit: Duration,
+    pub(crate) refusals: Refusals,
     parts: Parts,
+}
+
+impl Inner {
+    /// Records the refusals that are only counted so far. From here on each has a record.
+    async fn record_refusals(&self) -> Result<(), AuditError> {
+        // What is not with the kernel is not there for whoever opens the store next.
+        let durability = self.durability.max(Durability::Flushed);
+        self.refusals.end(&*self.sink, durability, self.clock.elapsed()).await
+    }
 }
 
 impl fmt::Debug for Inner {
@@ -39,12 +51,13 @@ pub(crate) struct Ingredients {
     pub(crate) policy: Arc<dyn PolicyEngine>,
     pub(crate) permit_lifetime: Duration,
     pub(crate) decision_limit: Duration,
+    pub(crate) refusal_window: Duration,
 }
 
 impl Ingredients {
     /// Opens or creates, and settles what dead processes left open.
     pub(crate) async fn open(self, opening: Opening) -> Result<Strongroom, Error> {
-        let Self { parts, policy, permit_lifetime, decision_limit } = self;
+        let Self { parts, policy, permit_lifetime, decision_limit, refusal_window } = self;
         let (vault, dead) = match opening {
             Opening::Existing => crate::vault::open(&parts).await?,
             Opening::New => crate::vault::create(&parts).await?,
@@ -57,6 +70,7 @@ impl Ingredients {
             durability: parts.durability,
             permit_lifetime,
             decision_limit,
+            refusals: Refusals::new(refusal_window),
             parts,
         });
         inner.vault.settle_dead_logs(&inner, dead).await?;
@@ -147,12 +161,15 @@ impl Strongroom {
     /// from here on. What was open in the log is settled by the next `unseal` or `open`.
     #[must_use]
     pub fn seal(self) -> SealedStrongroom {
+        // A sink that is not done at once, such as one over a network, loses what is counted.
+        let _ = at_once(self.0.record_refusals());
         self.0.vault.wipe();
         SealedStrongroom::new(Ingredients {
             parts: self.0.parts.clone(),
             policy: self.0.policy.clone(),
             permit_lifetime: self.0.permit_lifetime,
             decision_limit: self.0.decision_limit,
+            refusal_window: self.0.refusals.window(),
         })
     }
 
@@ -160,7 +177,8 @@ impl Strongroom {
     /// answer [`Error::Sealed`] from here on.
     ///
     /// # Errors
-    /// Where something could not be settled or the log not closed; the next opener does both. So it
+    /// Where something could not be settled or the log not closed; the next opener does both. Where
+    /// refusals that were counted could not be recorded any more. So it
     /// is with [`Unavailable::LogLeftOpen`](crate::Unavailable::LogLeftOpen) where another caller's
     /// write is under way, or was dropped just as its intent was recorded. The keys are wiped all
     /// the same. [`Error::Sealed`] where the store is sealed or closed already: the sink's log may
@@ -173,13 +191,16 @@ impl Strongroom {
         self.0.vault.erase_garbage().await;
         let closed = match self.0.vault.settle_all().await {
             Ok(()) if !self.is_open() => Err(Error::Sealed),
-            Ok(()) => match self.0.sink.close(self.log()).await {
-                Ok(head) => {
-                    self.0.vault.register_end(head).await;
-                    Ok(())
+            Ok(()) => {
+                let counted = self.0.record_refusals().await;
+                match self.0.sink.close(self.log()).await {
+                    Ok(head) => {
+                        self.0.vault.register_end(head).await;
+                        counted.map_err(Error::from)
+                    }
+                    Err(error) => Err(error.into()),
                 }
-                Err(error) => Err(error.into()),
-            },
+            }
             // A log that does not end says to the next opener that there is something to settle.
             Err(error) => Err(error),
         };

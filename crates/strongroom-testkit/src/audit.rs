@@ -4,7 +4,7 @@
 //! Each case gets a factory that opens the sink of one scratch directory; called again, it opens
 //! the same sink anew. All run on a bare `block_on`.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,6 +84,7 @@ fn decision() -> AuditRecord {
         action: ActionName::Read,
         target: Target::Secret(path!("canary/path")),
         effect: Effect::Deny,
+        count: NonZeroU64::MIN,
         explanation: strongroom_core::Decision::deny().by_rule("canary-rule").explanation().clone(),
         context: RequestContext::new().with_reason("canary-reason"),
         loaded: None,

@@ -81,6 +81,8 @@ pub struct RecordedDecision {
     pub target: String,
     /// What was decided.
     pub effect: Effect,
+    /// How many requests it stands for.
+    pub count: u64,
     /// By which rule.
     pub rule: Option<String>,
     /// Why, in the policy's words.
@@ -193,6 +195,7 @@ fn decision(
             other => other.name().map_or_else(String::new, name),
         },
         effect: line.effect,
+        count: line.count.get(),
         rule: line.rule.map(name),
         explanation: line.explanation.map(name),
         request_id: line.request.map(std::borrow::Cow::into_owned),

@@ -1,6 +1,7 @@
 //! Verifying logs: beside parsing and hashing alone, and in how much memory.
 
 use std::hint::black_box;
+use std::num::NonZeroU64;
 
 use sha2::{Digest as _, Sha256};
 use strongroom::{
@@ -122,6 +123,7 @@ impl Log {
             action: if is_put { ActionName::Write } else { ActionName::Read },
             target: target.clone(),
             effect: Effect::Allow,
+            count: NonZeroU64::MIN,
             explanation: Decision::allow().by_rule("owner").explanation().clone(),
             context: RequestContext::default(),
             loaded: Some(Loaded { key: key(secret), head }),

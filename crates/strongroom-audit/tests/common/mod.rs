@@ -1,6 +1,6 @@
 //! A store identity for tests: real signatures, and names encrypted well enough to be unreadable.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -125,6 +125,7 @@ pub fn read_of(principal: &str, path: &str, seq: u64) -> AuditRecord {
         action: ActionName::Read,
         target: Target::Version(path.parse().unwrap()),
         effect: Effect::Allow,
+        count: NonZeroU64::MIN,
         explanation: explanation("billing-reads"),
         context: RequestContext::new().with_request_id(format!("req-{seq}")),
         loaded: Some(Loaded {

@@ -1,5 +1,6 @@
 //! Opening and creating a store: keyring, seal, log.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use strongroom_core::{
@@ -229,6 +230,7 @@ impl Vault {
             action: <ManageSeals as strongroom_core::Action>::NAME,
             target: Target::Store,
             effect: Effect::Allow,
+            count: NonZeroU64::MIN,
             explanation: Decision::allow().because("the store was created").explanation().clone(),
             context: RequestContext::default(),
             loaded: None,
@@ -272,6 +274,7 @@ impl Vault {
                 action: <Recover as strongroom_core::Action>::NAME,
                 target: Target::Store,
                 effect: Effect::Allow,
+                count: NonZeroU64::MIN,
                 explanation: Decision::allow().because(why).explanation().clone(),
                 context: RequestContext::default(),
                 loaded: None,
