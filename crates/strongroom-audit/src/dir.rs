@@ -12,7 +12,7 @@ use strongroom_core::{AuditError, DirectoryId, LogId, Receipt, StoreIdentity};
 use crate::folder::{self, Begun, DRAFT, LOG, LogFolder, NotBegun, lock, named_after, new_file};
 use crate::medium::failed;
 use crate::read::MAX_LINE_BYTES;
-use crate::tail::STEP;
+use crate::tail::{MAX_LAID_OUT, STEP};
 use crate::writer::LineWriter;
 
 const SETTLED: &str = "settled";
@@ -155,6 +155,7 @@ pub(crate) fn create_log(
     dir: &Path,
     directory: Option<DirectoryId>,
     identity: &Arc<dyn StoreIdentity>,
+    reserve: u64,
 ) -> Result<(LineWriter, LogFolder, Begun), AuditError> {
     loop {
         let mut writer = match directory {
@@ -162,7 +163,7 @@ pub(crate) fn create_log(
             None => LineWriter::begin(Arc::clone(identity))?,
         };
         let folder = LogFolder::new(dir, writer.log());
-        match folder::begin(&folder, 0, writer.pending()) {
+        match folder::begin(&folder, 0, writer.pending(), reserve, |_| Ok(())) {
             Ok(Begun { doubt: Some(error), .. }) | Err(NotBegun::Failed(error)) => {
                 return Err(error);
             }
@@ -245,23 +246,28 @@ pub(crate) fn last_line(file: &File) -> io::Result<Option<Vec<u8>>> {
 
 /// The length of a file without the zero bytes that are laid out at its end.
 fn length_of_lines(file: &File) -> io::Result<u64> {
-    loop {
-        let length = file.metadata()?.len();
-        // More zero bytes than a writer lays out are somebody else's, and are not looked through.
-        let start = length.saturating_sub(2 * STEP as u64);
-        let mut tail = vec![0; usize::try_from(length - start).unwrap_or(2 * STEP)];
-        match file.read_exact_at(&mut tail, start) {
+    let (mut length, mut part) = (file.metadata()?.len(), vec![0; STEP]);
+    let mut end = length;
+    // More zero bytes than a writer lays out are somebody else's, and are not looked through.
+    while end > 0 && length - end <= MAX_LAID_OUT {
+        let size = usize::try_from(end).unwrap_or(STEP).min(STEP);
+        let part = part.get_mut(..size).unwrap_or_default();
+        match file.read_exact_at(part, end - size as u64) {
             Ok(()) => {}
             // Its writer has just ended it.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                length = file.metadata()?.len();
+                end = length;
+                continue;
+            }
             Err(error) => return Err(error),
         }
-        return Ok(match tail.iter().rposition(|byte| *byte != 0) {
-            Some(last) => start + last as u64 + 1,
-            None if start == 0 => 0,
-            None => length,
-        });
+        end -= size as u64;
+        if let Some(last) = part.iter().rposition(|byte| *byte != 0) {
+            return Ok(end + last as u64 + 1);
+        }
     }
+    Ok(if end == 0 { 0 } else { length })
 }
 
 /// Leaves the hint that a log has been settled, and where.

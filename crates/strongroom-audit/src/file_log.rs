@@ -5,12 +5,13 @@ use std::fs::File;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use strongroom_core::{
-    Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, LogCut, LogId, Receipt,
-    StoreId, StoreIdentity, TreeHead, async_trait,
+    Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, Importance, LogCut,
+    LogId, Receipt, StoreId, StoreIdentity, TreeHead, async_trait,
 };
 
 use crate::dead::Claimed;
@@ -20,7 +21,7 @@ use crate::line::OpenLine;
 use crate::medium::{Medium, failed};
 use crate::reader::DirReader;
 use crate::sync::{Reached, Syncer, broken};
-use crate::tail::Tail;
+use crate::tail::{MAX_RESERVE, Tail};
 use crate::writer::LineWriter;
 use crate::{dead, dir};
 
@@ -45,7 +46,8 @@ const MAX_HELD_BYTES: usize = 64 * 1024;
 /// kernel by one `write`; `Synced` ones wait for an `fdatasync`, which all share that wait at the
 /// time. It runs on one thread that starts with the first wait and is joined on close and drop.
 ///
-/// A disk that is full refuses records and takes them again once there is room. A sync that
+/// A disk that is full refuses records and takes them again once there is room. A
+/// [reserve](Self::with_reserve) is kept for those that must be taken all the same. A sync that
 /// fails ends the log for good, since nobody can tell then what the medium holds.
 ///
 /// # Drop
@@ -56,6 +58,8 @@ pub struct FileLog {
     inline: bool,
     limits: Limits,
     current: Mutex<Option<OpenLog>>,
+    /// Of the open log: no more could be laid out when that was tried last.
+    scarce: AtomicBool,
     reader: DirReader,
 }
 
@@ -105,6 +109,7 @@ impl FileLog {
             inline,
             limits: Limits::default(),
             current: Mutex::new(None),
+            scarce: AtomicBool::new(false),
             reader: DirReader::new(dir),
         })
     }
@@ -134,6 +139,27 @@ impl FileLog {
     pub fn with_segment_age(mut self, age: Duration) -> Self {
         let millis = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         self.limits.millis = millis.max(Limits::LEAST_MILLIS);
+        self
+    }
+
+    /// The same with another reserve, in bytes, of at most 4 MiB; zero keeps none. Unless it is set,
+    /// 256 KiB.
+    ///
+    /// Twice as much is laid out in zero bytes ahead of the lines, so that nobody else takes it. Where
+    /// the disk gives no more, ordinary records are refused as [`AuditError::Full`] once no more than
+    /// the reserve is left; refusals may use half of it, and all of it is for
+    /// [essential](Importance::Essential) records: a secret can still be disabled, destroyed or
+    /// purged where nothing can be read any more. (A file system that writes to a new place, such as
+    /// one that copies on write, keeps less than that promise.)
+    ///
+    /// ```
+    /// use strongroom_audit::FileLog;
+    /// let log = FileLog::open("room/audit")?.with_reserve(1024 * 1024);
+    /// # Ok::<(), strongroom_core::AuditError>(())
+    /// ```
+    #[must_use]
+    pub fn with_reserve(mut self, bytes: u64) -> Self {
+        self.limits.reserve = bytes.min(MAX_RESERVE);
         self
     }
 
@@ -182,11 +208,12 @@ impl FileLog {
         let Claimed { known, dead, locks } = dead::claim(&dir::logs(&self.dir)?, &**identity)?;
         let directory = first.map(|open| open.directory);
         let (writer, folder, Begun { medium, tail, .. }) =
-            dir::create_log(&self.dir, directory, identity)?;
+            dir::create_log(&self.dir, directory, identity, self.limits.reserve)?;
         let directory = Some(writer.directory());
         let attached = Attached { log: writer.log(), directory, logs: known, dead };
         let segments = Segments::new(folder, self.limits, writer.now(), tail.length());
         let open = OpenLog::new(writer, medium, tail, segments, self.inline, locks);
+        self.scarce.store(open.tail.is_scarce(), Ordering::Relaxed);
         *self.lock()? = Some(open);
         Ok(attached)
     }
@@ -238,7 +265,9 @@ impl FileLog {
         let mut current = self.lock()?;
         let open = current.as_mut().ok_or(AuditError::Closed)?;
         open.rotate_if_due()?;
-        let receipts = open.append(records, at_least)?;
+        let receipts = open.append(records, at_least);
+        self.scarce.store(open.tail.is_scarce(), Ordering::Relaxed);
+        let receipts = receipts?;
         let wait = (at_least == Durability::Synced).then(|| open.reach(open.writer.size()));
         Ok((receipts, wait))
     }
@@ -379,6 +408,10 @@ impl AuditSink for FileLog {
     fn warnings(&self) -> Vec<String> {
         Self::warnings(self)
     }
+
+    fn is_scarce(&self) -> bool {
+        self.scarce.load(Ordering::Relaxed)
+    }
 }
 
 #[async_trait]
@@ -437,12 +470,32 @@ impl OpenLog {
         at_least: Durability,
     ) -> Result<Vec<Receipt>, AuditError> {
         let receipts = self.writer.append(records)?;
+        // All are taken or none: the least important of them says for how much.
+        let least = records.iter().map(AuditRecord::importance).min();
+        if let Err(error) = self.admit(least.unwrap_or(Importance::Essential)) {
+            self.writer.rollback();
+            return Err(error);
+        }
         let flushes = at_least > Durability::Held || self.writer.pending().len() > MAX_HELD_BYTES;
         if flushes && let Err(error) = self.flush() {
             self.writer.rollback();
             return Err(error);
         }
         Ok(receipts)
+    }
+
+    /// Whether what is pending may be written: room for what is more important must be left.
+    fn admit(&mut self, importance: Importance) -> Result<(), AuditError> {
+        if self.tail.is_torn() {
+            self.check()?;
+            self.tail.mend(&self.syncer)?;
+        }
+        let bytes = self.writer.pending().len() as u64;
+        if self.tail.has_all(bytes) || self.check().is_err() {
+            // Who may not write is told so once something is written.
+            return Ok(());
+        }
+        self.tail.admit(bytes, importance)
     }
 
     /// Waits until so many records are on the medium. They must be with the kernel already.
@@ -532,3 +585,7 @@ mod power_cuts;
 #[cfg(test)]
 #[path = "rotation_tests.rs"]
 mod rotations;
+
+#[cfg(test)]
+#[path = "reserve_tests.rs"]
+mod reserves;

@@ -28,6 +28,12 @@ pub(super) struct Faulty {
     released: Condvar,
 }
 
+impl Faulty {
+    pub(super) fn length(&self) -> usize {
+        self.bytes.lock().unwrap().len()
+    }
+}
+
 impl Medium for Faulty {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut file = self.bytes.lock().unwrap();
@@ -104,13 +110,18 @@ pub(super) fn close(log: &FileLog) -> Result<Option<TreeHead>, AuditError> {
 }
 
 fn log_on(medium: &Arc<Faulty>, inline: bool) -> FileLog {
+    log_with_reserve(medium, inline, 0)
+}
+
+pub(super) fn log_with_reserve(medium: &Arc<Faulty>, inline: bool, reserve: u64) -> FileLog {
+    let limits = Limits { reserve, ..Limits::default() };
     let mut writer = LineWriter::begin(Arc::new(Nameless(7))).unwrap();
     medium.write_at(writer.pending(), 0).unwrap();
     let medium: Arc<dyn Medium> = Arc::clone(medium) as _;
-    let tail = Tail::new(Arc::clone(&medium), writer.pending().len() as u64);
+    let tail = Tail::new(Arc::clone(&medium), writer.pending().len() as u64, limits.reserve);
     writer.written();
     let folder = LogFolder::new(Path::new("no/such/directory"), writer.log());
-    let segments = Segments::new(folder, Limits::default(), writer.now(), tail.length());
+    let segments = Segments::new(folder, limits, writer.now(), tail.length());
     let open = OpenLog::new(writer, medium, tail, segments, inline, HashMap::new());
     let log = FileLog::with(Path::new("no/such/directory"), inline).unwrap();
     *log.current.lock().unwrap() = Some(open);

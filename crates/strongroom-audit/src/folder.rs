@@ -51,16 +51,26 @@ pub(crate) enum NotBegun {
 
 /// Makes the file of a segment. It appears under its name with its first lines on the medium, and
 /// locked: no crash leaves a segment without them, and no opener can take it for a dead one.
-pub(crate) fn begin(folder: &dyn Folder, number: u64, lines: &[u8]) -> Result<Begun, NotBegun> {
+///
+/// `end_last` is called once all of it is there but the name.
+pub(crate) fn begin(
+    folder: &dyn Folder,
+    number: u64,
+    lines: &[u8],
+    reserve: u64,
+    end_last: impl FnOnce(&Tail) -> Result<(), AuditError>,
+) -> Result<Begun, NotBegun> {
     let undo = |error| {
         folder.discard(number);
         NotBegun::Failed(error)
     };
     let medium = folder.draft(number).map_err(undo)?.ok_or(NotBegun::Swept)?;
     medium.write_at(lines, 0).map_err(|error| undo(cannot(error)))?;
-    let mut tail = Tail::new(Arc::clone(&medium), lines.len() as u64);
+    let mut tail = Tail::new(Arc::clone(&medium), lines.len() as u64, reserve);
+    tail.lay_out_reserve(0);
     tail.lay_out();
     medium.sync().map_err(|error| undo(cannot(error)))?;
+    end_last(&tail).map_err(undo)?;
     let doubt = match folder.publish(number) {
         Ok(()) => folder.sync().err(),
         Err(error) if folder.is_published(number) => Some(error),

@@ -257,6 +257,7 @@ fn intent(log: LogId, number: u64) -> AuditRecord {
     AuditRecord::Intent(IntentRecord {
         at: Timestamp::default(),
         decision: 0,
+        action: strongroom_core::ActionName::Write,
         // The one kind that may be written before anybody could be asked.
         kind: RecordKind::Keyring,
         key: Key::new(number.to_be_bytes()),
@@ -281,10 +282,14 @@ fn history(seed: u64, is_bad: bool) -> usize {
         files: Mutex::new(BTreeMap::from([(0, (disk, Called::Kept))])),
         power: Arc::clone(&power),
     });
+    let bytes = if dice.one_in(3) { u64::MAX } else { 1_000 + dice.below(4_000) as u64 };
+    let reserve = if dice.one_in(2) { 0 } else { 20_000 };
+    let limits = Limits { bytes, millis: u64::MAX, reserve };
     let mut writer = LineWriter::begin(Arc::new(Nameless(7))).unwrap();
     let id = writer.log();
     medium.write_at(writer.pending(), 0).unwrap();
-    let mut tail = Tail::new(Arc::clone(&medium), writer.pending().len() as u64);
+    let mut tail = Tail::new(Arc::clone(&medium), writer.pending().len() as u64, limits.reserve);
+    tail.lay_out_reserve(0);
     tail.lay_out();
     medium.sync().unwrap();
     writer.written();
@@ -292,8 +297,6 @@ fn history(seed: u64, is_bad: bool) -> usize {
         let mut power = power.lock().unwrap();
         (power.is_bad, power.calls_left) = (is_bad, dice.below(120));
     }
-    let bytes = if dice.one_in(3) { u64::MAX } else { 1_000 + dice.below(4_000) as u64 };
-    let limits = Limits { bytes, millis: u64::MAX };
     let segments = Segments::new(Arc::clone(&folder), limits, Timestamp::default(), tail.length());
     let open = OpenLog::new(writer, medium, tail, segments, true, HashMap::new());
     let log = FileLog::with(Path::new("no/such/directory"), true).unwrap();

@@ -88,15 +88,19 @@ impl Folder for Arc<Shelf> {
 
 /// A log whose files end at 1,000 bytes.
 fn log_on(shelf: &Arc<Shelf>) -> FileLog {
+    log_with_reserve(shelf, 0)
+}
+
+fn log_with_reserve(shelf: &Arc<Shelf>, reserve: u64) -> FileLog {
     let medium = Arc::new(Faulty::default());
     shelf.files.lock().unwrap().insert(0, Arc::clone(&medium));
     shelf.named.lock().unwrap().insert(0);
+    let limits = Limits { bytes: 1_000, millis: u64::MAX, reserve };
     let mut writer = LineWriter::begin(Arc::new(Nameless(7))).unwrap();
     medium.write_at(writer.pending(), 0).unwrap();
     let medium: Arc<dyn Medium> = medium;
-    let tail = Tail::new(Arc::clone(&medium), writer.pending().len() as u64);
+    let tail = Tail::new(Arc::clone(&medium), writer.pending().len() as u64, limits.reserve);
     writer.written();
-    let limits = Limits { bytes: 1_000, millis: u64::MAX };
     let segments = Segments::new(Arc::clone(shelf), limits, Timestamp::default(), tail.length());
     let open = OpenLog::new(writer, medium, tail, segments, true, HashMap::new());
     let log = FileLog::with(Path::new("no/such/directory"), true).unwrap();
@@ -261,4 +265,33 @@ fn an_opener_goes_on_to_the_file_that_was_begun_meanwhile() {
     assert_eq!(dead.len(), 1);
     let page = DirReader::new(dir).read(None, NonZeroU32::MAX).unwrap();
     assert_eq!((dead[0].log, dead[0].size), (own, page.len() as u64));
+}
+
+#[test]
+fn a_file_that_has_no_room_for_the_reserve_is_not_begun_and_the_last_one_keeps_its_own() {
+    const RESERVE: u64 = 100_000;
+    let shelf = Arc::new(Shelf::default());
+    let log = log_with_reserve(&shelf, RESERVE);
+    let left = |number: u64| {
+        let file = shelf.file(number);
+        (file.length() - lines(&file).len()) as u64
+    };
+    append(&log, 0, Durability::Flushed).unwrap();
+    assert!(left(0) >= RESERVE);
+    // Room for the lines of another file, and for a part of the reserve.
+    shelf.room.store(70_000, Ordering::SeqCst);
+    let full = shelf.file(0);
+    full.room.store(full.length() as u64, Ordering::SeqCst);
+    assert_eq!(fill(&log, 1..50), 49);
+    assert!(shelf.tries.load(Ordering::SeqCst) > 0, "it was tried");
+    assert_eq!(shelf.count(), 1);
+    assert!(left(0) >= RESERVE, "{}", left(0));
+    // Once there is room the log goes on in another file.
+    shelf.room.store(0, Ordering::SeqCst);
+    log.current.lock().unwrap().as_mut().unwrap().segments.failed = None;
+    append(&log, 50, Durability::Synced).unwrap();
+    assert_eq!(shelf.count(), 2);
+    assert_eq!(left(0), 0, "what is whole has nothing behind it");
+    assert!(left(1) >= RESERVE);
+    check(&shelf, 51);
 }

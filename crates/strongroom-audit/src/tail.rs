@@ -4,10 +4,13 @@
 //! length of the file nor where its blocks are, so that its sync waits for its own bytes and for
 //! nothing that the file system keeps about the file. No line has a zero byte: whatever a power cut
 //! leaves of records that were not synced, a reader sees where the log ends.
+//!
+//! They are room, too, which nobody else on the disk can take: a part of it, the reserve, is kept for
+//! records that must be taken though the disk is full.
 
 use std::sync::Arc;
 
-use strongroom_core::AuditError;
+use strongroom_core::{AuditError, Importance};
 
 use crate::medium::{Medium, failed};
 use crate::sync::{Syncer, broken};
@@ -15,6 +18,13 @@ use crate::sync::{Syncer, broken};
 /// So many zero bytes are laid out at a time.
 pub(crate) const STEP: usize = 64 * 1024;
 static ZEROS: [u8; STEP] = [0; STEP];
+
+/// The largest reserve.
+pub(crate) const MAX_RESERVE: u64 = 4 * 1024 * 1024;
+/// The most zero bytes that a writer lays out ahead.
+pub(crate) const MAX_LAID_OUT: u64 = 2 * MAX_RESERVE + 1024 * 1024;
+/// Where no more could be laid out, it is tried again after so many bytes of lines.
+const RETRY: u64 = STEP as u64 / 4;
 
 /// Where the next line goes.
 #[derive(Debug)]
@@ -26,12 +36,16 @@ pub(crate) struct Tail {
     laid_out: u64,
     /// A write failed, and what it left is not known to be gone from the medium.
     torn: bool,
+    /// So much room is kept for records of importance.
+    reserve: u64,
+    /// Where it is tried again to lay out more, after that failed.
+    retry: Option<u64>,
 }
 
 impl Tail {
     /// The tail of a file that has so many bytes of lines, and zero bytes or nothing behind them.
-    pub(crate) const fn new(medium: Arc<dyn Medium>, length: u64) -> Self {
-        Self { medium, length, laid_out: 0, torn: false }
+    pub(crate) const fn new(medium: Arc<dyn Medium>, length: u64, reserve: u64) -> Self {
+        Self { medium, length, laid_out: 0, torn: false, reserve, retry: None }
     }
 
     /// Bytes of the file that are whole lines and count.
@@ -44,14 +58,79 @@ impl Tail {
         self.torn
     }
 
+    /// Whether no more could be laid out when that was tried last.
+    pub(crate) const fn is_scarce(&self) -> bool {
+        self.retry.is_some()
+    }
+
+    /// Whether the reserve is there.
+    pub(crate) const fn has_reserve(&self) -> bool {
+        self.has_room(0, self.reserve)
+    }
+
+    /// Whether lines of so many bytes leave so much of what is laid out.
+    const fn has_room(&self, bytes: u64, left: u64) -> bool {
+        left == 0 || self.length.saturating_add(bytes).saturating_add(left) <= self.laid_out
+    }
+
     /// Lays out zero bytes where there are none. Called before a sync, which then takes the new
-    /// length along, and never for lines that nobody syncs.
+    /// length along, and never for lines that nobody syncs, but for the reserve.
     ///
     /// Nothing rests on its success: where the disk is full, records that fit are still taken.
     pub(crate) fn lay_out(&mut self) {
-        if self.length >= self.laid_out && self.medium.write_at(&ZEROS, self.length).is_ok() {
-            self.laid_out = self.length + STEP as u64;
+        if self.length >= self.laid_out {
+            self.laid_out = self.length;
+            self.extend(self.length + 1);
         }
+    }
+
+    /// Lays out so much that lines of so many bytes leave twice the reserve, as far as there is room.
+    pub(crate) fn lay_out_reserve(&mut self, bytes: u64) {
+        let end = self.length.saturating_add(bytes);
+        if self.reserve == 0 || self.torn {
+            return;
+        }
+        self.laid_out = self.laid_out.max(self.length);
+        let is_there = self.extend(end.saturating_add(2 * self.reserve));
+        self.retry = (!is_there).then(|| end.saturating_add(RETRY));
+    }
+
+    /// Lays out zero bytes up to there at least; `false` where there is no room for all of them.
+    fn extend(&mut self, until: u64) -> bool {
+        while self.laid_out < until {
+            if self.medium.write_at(&ZEROS, self.laid_out).is_err() {
+                return false;
+            }
+            self.laid_out += STEP as u64;
+        }
+        true
+    }
+
+    /// Whether lines of so many bytes leave all that is wanted, but for a last step.
+    pub(crate) fn has_all(&self, bytes: u64) -> bool {
+        let wanted = (2 * self.reserve).saturating_sub(STEP as u64).max(self.reserve);
+        self.retry.is_none() && self.has_room(bytes, wanted)
+    }
+
+    /// Whether lines of so many bytes that are to be written may be: room for what is more important
+    /// must be left. Lays more out where that is due.
+    ///
+    /// # Errors
+    /// `Full`.
+    pub(crate) fn admit(&mut self, bytes: u64, importance: Importance) -> Result<(), AuditError> {
+        let left = match importance {
+            Importance::Ordinary => self.reserve,
+            Importance::Refusal => self.reserve / 2,
+            Importance::Essential => 0,
+        };
+        let is_due = match self.retry {
+            None => true,
+            Some(at) => self.length.saturating_add(bytes) >= at || !self.has_room(bytes, left),
+        };
+        if is_due {
+            self.lay_out_reserve(bytes);
+        }
+        if self.has_room(bytes, left) { Ok(()) } else { Err(AuditError::Full) }
     }
 
     /// Writes the last line, with nothing laid out behind it but for a power cut.
@@ -62,9 +141,7 @@ impl Tail {
 
     /// Writes whole lines, all or none of them.
     pub(crate) fn append(&mut self, lines: &[u8], syncer: &Syncer) -> Result<(), AuditError> {
-        if self.torn {
-            self.mend(syncer)?;
-        }
+        self.mend(syncer)?;
         if let Err(error) = self.medium.write_at(lines, self.length) {
             self.torn = true;
             // Done again, and waited for, before anything follows: a reader need not see it.
@@ -75,9 +152,12 @@ impl Tail {
         Ok(())
     }
 
-    /// Cuts off what a failed write has left, and waits until that is so on the medium: after a
-    /// power cut it must not stand among the lines that are written next.
-    fn mend(&mut self, syncer: &Syncer) -> Result<(), AuditError> {
+    /// Cuts off what a failed write has left, if one has, and waits until that is so on the medium:
+    /// after a power cut it must not stand among the lines that are written next.
+    pub(crate) fn mend(&mut self, syncer: &Syncer) -> Result<(), AuditError> {
+        if !self.torn {
+            return Ok(());
+        }
         self.cut()?;
         if !syncer.sync_now() {
             return Err(broken());

@@ -124,6 +124,46 @@ actions! {
     Recover = "recover" on WholeStore;
 }
 
+impl ActionName {
+    /// Whether all that it can do is to take access away: a disk that is full, or a caller that used
+    /// up its budget, should not be in its way.
+    ///
+    /// ```
+    /// use strongroom_core::ActionName;
+    /// assert!(ActionName::Purge.takes_access_away() && !ActionName::Enable.takes_access_away());
+    /// ```
+    #[must_use]
+    pub const fn takes_access_away(self) -> bool {
+        match self {
+            Self::Delete
+            | Self::Disable
+            | Self::Destroy
+            | Self::Purge
+            | Self::DestroyNamespace
+            // Whoever changes the seals may have one to revoke.
+            | Self::ManageSeals => true,
+            Self::Read
+            | Self::ReadMetadata
+            | Self::Write
+            | Self::UpdateMetadata
+            | Self::List
+            | Self::ListNamespaces
+            | Self::Undelete
+            | Self::Enable
+            | Self::Promote
+            | Self::Hold
+            | Self::ReadAudit
+            | Self::CreateNamespace
+            | Self::RotateKeys
+            | Self::Rewrap
+            | Self::Sweep
+            | Self::Verify
+            | Self::Backup
+            | Self::Recover => false,
+        }
+    }
+}
+
 impl fmt::Display for ActionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -66,7 +66,43 @@ pub enum AuditRecord {
     Closed(ClosedRecord),
 }
 
+/// For how much a record must be taken where a sink has little room left, least first.
+///
+/// A record says it of itself, by [`AuditRecord::importance`]. A sink that keeps a part of its room
+/// back lets nothing ordinary into that part, and refusals into half of it: so that neither who reads
+/// in a loop nor who is refused in a loop keeps others from taking access away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Importance {
+    /// Whatever gives access: where it cannot be recorded it does not happen.
+    Ordinary,
+    /// A request was refused. It is refused without a record, too.
+    Refusal,
+    /// What [takes access away](ActionName::takes_access_away), and what settles or ends something.
+    Essential,
+}
+
 impl AuditRecord {
+    /// How important it is that it is taken where there is little room: `Essential` are outcomes and
+    /// what closes a log, and decisions that allow an action that
+    /// [takes access away](ActionName::takes_access_away), or [`Recover`](crate::Recover), with the
+    /// intents under them; `Refusal` are all decisions that do not allow; all else is `Ordinary`.
+    #[must_use]
+    pub const fn importance(&self) -> Importance {
+        let action = match self {
+            Self::Decision(record) if !matches!(record.effect, Effect::Allow) => {
+                return Importance::Refusal;
+            }
+            Self::Decision(record) => record.action,
+            Self::Intent(record) => record.action,
+            Self::Outcome(_) | Self::Closed(_) => return Importance::Essential,
+        };
+        if action.takes_access_away() || matches!(action, ActionName::Recover) {
+            Importance::Essential
+        } else {
+            Importance::Ordinary
+        }
+    }
+
     /// Its wall time.
     #[must_use]
     pub const fn at(&self) -> Timestamp {
@@ -145,6 +181,8 @@ pub struct IntentRecord {
     pub at: Timestamp,
     /// Index, in this log, of the decision that allows it.
     pub decision: u64,
+    /// The action that it allows. Not written again: the decision tells it.
+    pub action: ActionName,
     /// Which record.
     pub kind: RecordKind,
     /// Its storage key.
@@ -323,7 +361,7 @@ pub enum AuditError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// There is no room for records.
+    /// There is no room for records: for none, or for none of their [`Importance`].
     #[error("the audit log has no room: free space on its file system, then try again")]
     Full,
     /// The log belongs to another store.
@@ -484,6 +522,13 @@ pub trait AuditSink: Debug + Send + Sync + 'static {
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Whether it has little room left and gets no more at present. Each principal then has a budget
+    /// of records, so that no caller uses up the rest alone. Asked at each decision: it waits for
+    /// nothing.
+    fn is_scarce(&self) -> bool {
+        false
+    }
 }
 
 /// Reads lines back, in the order of (log, index).
@@ -548,5 +593,8 @@ impl<T: AuditSink + ?Sized> AuditSink for Arc<T> {
     }
     fn warnings(&self) -> Vec<String> {
         (**self).warnings()
+    }
+    fn is_scarce(&self) -> bool {
+        (**self).is_scarce()
     }
 }

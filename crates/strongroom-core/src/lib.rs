@@ -44,8 +44,8 @@ pub use anchor::{Anchor, AnchorError, Pin};
 pub use async_trait::async_trait;
 pub use audit::{
     Attached, AuditError, AuditReader, AuditRecord, AuditSink, ClosedRecord, DeadLog,
-    DecisionRecord, Durability, EndedLog, IntentRecord, KnownLog, Loaded, LoadedHead, LogCut,
-    OpenIntent, Outcome, OutcomeRecord, Receipt, RecordKind, StoreIdentity, TreeHead,
+    DecisionRecord, Durability, EndedLog, Importance, IntentRecord, KnownLog, Loaded, LoadedHead,
+    LogCut, OpenIntent, Outcome, OutcomeRecord, Receipt, RecordKind, StoreIdentity, TreeHead,
 };
 pub use id::{Digest, DirectoryId, IdError, LogId, SealId, StoreId, WriteId};
 pub use kind::{KindError, KindName, SecretKind};

@@ -10,9 +10,9 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use strongroom_core::{
-    AccessRequest, Action, AuditRecord, Decision, DecisionRecord, Effect, Explanation, List,
-    Monotonic, Principal, Read, Receipt, Recover, RequestContext, SecretPath, SecretRef, Stage,
-    Subject, Target, Timestamp, VersionSelector, WholeStore,
+    AccessRequest, Action, ActionName, AuditRecord, Decision, DecisionRecord, Effect, Explanation,
+    List, Monotonic, Principal, Read, Receipt, Recover, RequestContext, SecretPath, SecretRef,
+    Stage, Subject, Target, Timestamp, VersionSelector, WholeStore,
 };
 
 use crate::error::{Denied, Error, Unavailable};
@@ -45,6 +45,13 @@ pub(crate) struct Redeemed<A: Action> {
     loaded: Option<LoadedSecret>,
     asker: Option<Asker>,
     at: Monotonic,
+}
+
+/// The decision under which the store is changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cause {
+    pub(crate) receipt: Receipt,
+    pub(crate) action: ActionName,
 }
 
 /// Who asks, as a session knows it.
@@ -113,6 +120,11 @@ impl<A: Action> Redeemed<A> {
 
     pub(crate) fn receipt(&self) -> &Receipt {
         &self.receipt
+    }
+
+    /// The decision, for the intents under it.
+    pub(crate) fn cause(&self) -> Cause {
+        Cause { receipt: self.receipt, action: A::NAME }
     }
 
     /// When the permit was redeemed.
@@ -442,11 +454,7 @@ pub(crate) async fn authorize_recovery(inner: &Arc<Inner>) -> Result<Redeemed<Re
     })
 }
 
-fn system_record(
-    inner: &Inner,
-    action: strongroom_core::ActionName,
-    reason: &'static str,
-) -> AuditRecord {
+fn system_record(inner: &Inner, action: ActionName, reason: &'static str) -> AuditRecord {
     let explanation: Explanation = Decision::allow().because(reason).explanation().clone();
     AuditRecord::Decision(DecisionRecord {
         at: inner.clock.now(),

@@ -103,6 +103,7 @@ fn intent(seq: u64) -> AuditRecord {
     AuditRecord::Intent(IntentRecord {
         at: crate::identity::now(),
         decision: 0,
+        action: ActionName::Write,
         kind: RecordKind::Head,
         key: Key::new(*b"key"),
         seq,

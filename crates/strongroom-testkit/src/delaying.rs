@@ -129,6 +129,9 @@ impl<T: AuditSink> AuditSink for Delaying<T> {
     fn warnings(&self) -> Vec<String> {
         self.inner.warnings()
     }
+    fn is_scarce(&self) -> bool {
+        self.inner.is_scarce()
+    }
 }
 
 #[async_trait]

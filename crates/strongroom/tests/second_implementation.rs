@@ -126,6 +126,10 @@ fn python_reads_a_whole_store() {
     alice.put("dev/tls", Certificate::new("chain ".repeat(500), b"key")).unwrap();
     alice.put("dev/gone", Opaque::new(b"x")).unwrap();
     alice.purge("dev/gone").unwrap();
+    let mallory = room.session(Principal::user("mallory"));
+    for _ in 0..3 {
+        mallory.get::<Opaque>("dev/db").unwrap_err();
+    }
     room.close().unwrap();
     let logs = std::fs::read_dir(dir.join("audit")).unwrap().count();
     assert!(logs > 5, "the log is in {logs} files");

@@ -137,6 +137,7 @@ impl Log {
             let intent = self.append(AuditRecord::Intent(IntentRecord {
                 at,
                 decision: receipt.index,
+                action: ActionName::Write,
                 kind: RecordKind::Head,
                 key: key(secret),
                 seq,

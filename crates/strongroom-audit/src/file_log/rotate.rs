@@ -7,6 +7,7 @@ use strongroom_core::{AuditError, Timestamp};
 use super::OpenLog;
 use crate::folder::{Begun, Folder, LOG, begin, file_name};
 use crate::sync::{Syncer, broken};
+use crate::tail::Tail;
 
 /// A rotation that failed is tried again after so many bytes more,
 const RETRY_BYTES: u64 = 1024 * 1024;
@@ -18,6 +19,8 @@ const RETRY_MILLIS: u64 = 60_000;
 pub(super) struct Limits {
     pub(super) bytes: u64,
     pub(super) millis: u64,
+    /// So much room is kept in each for records of importance.
+    pub(super) reserve: u64,
 }
 
 impl Limits {
@@ -27,7 +30,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 8 * 1024 * 1024, millis: 24 * 60 * 60 * 1000 }
+        Self { bytes: 8 * 1024 * 1024, millis: 24 * 60 * 60 * 1000, reserve: 256 * 1024 }
     }
 }
 
@@ -40,7 +43,7 @@ pub(super) struct Segments {
     /// The length of the lines that it began with.
     head: u64,
     /// Where and when a rotation failed.
-    failed: Option<(u64, Timestamp)>,
+    pub(super) failed: Option<(u64, Timestamp)>,
 }
 
 impl Segments {
@@ -74,19 +77,28 @@ impl OpenLog {
             return Ok(());
         }
         self.segments.failed = Some((length, now));
-        // INVARIANT: a segment is whole, and so on the medium, before the next one can be seen.
-        if self.flush().is_err() || self.tail.cut().is_err() {
+        if self.flush().is_err() {
             return Ok(());
         }
         if !self.syncer.sync_now() {
             return Err(broken());
         }
         let Ok(number) = self.writer.begin_segment() else { return Ok(()) };
-        match begin(&*self.segments.folder, number, self.writer.pending()) {
+        let (folder, reserve) = (&*self.segments.folder, self.segments.limits.reserve);
+        // INVARIANT: a segment is whole, and so on the medium, before the next one can be seen. What
+        // is laid out in it is given up only for as much in the next one.
+        let end_last = |next: &Tail| {
+            if !next.has_reserve() {
+                return Err(AuditError::Full);
+            }
+            self.tail.cut()?;
+            if self.syncer.sync_now() { Ok(()) } else { Err(broken()) }
+        };
+        match begin(folder, number, self.writer.pending(), reserve, end_last) {
             Ok(begun) => self.go_on(begun, number, now),
             Err(_) => {
                 self.writer.rollback();
-                Ok(())
+                if self.syncer.has_failed() { Err(broken()) } else { Ok(()) }
             }
         }
     }

@@ -154,6 +154,7 @@ pub fn write_of(
     AuditRecord::Intent(IntentRecord {
         at: at(NOW + 7),
         decision,
+        action: ActionName::Write,
         kind: RecordKind::Head,
         key: head_key(path),
         seq,

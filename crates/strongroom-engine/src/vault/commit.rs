@@ -14,6 +14,7 @@ use super::Vault;
 use super::doubt::Doubt;
 use crate::error::{Error, Indeterminate, Unavailable};
 use crate::future::join;
+use crate::permit::Cause;
 
 /// Which record a change is about, by name.
 #[derive(Debug, Clone)]
@@ -78,11 +79,7 @@ pub(super) fn head_context<'a>(store: StoreId, parts: &'a [&'a [u8]]) -> Context
 
 impl Vault {
     /// Replaces a record under the decision with that receipt.
-    pub(super) async fn commit(
-        &self,
-        decision: Receipt,
-        change: Change,
-    ) -> Result<Committed, Error> {
+    pub(super) async fn commit(&self, cause: Cause, change: Change) -> Result<Committed, Error> {
         let atomic = self.storage.profile().atomic_ops.get();
         let together = change.blobs.len() + 2 <= atomic;
         let checked = atomic >= 2;
@@ -110,7 +107,8 @@ impl Vault {
 
         let intent = AuditRecord::Intent(IntentRecord {
             at: self.clock.now(),
-            decision: decision.index,
+            decision: cause.receipt.index,
+            action: cause.action,
             kind: change.place.kind(),
             key: change.key.clone(),
             seq: change.seq,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use strongroom_core::{
-    CreateNamespace, DestroyNamespace, Entry, Expect, Key, Namespace, Receipt, Timestamp, WriteId,
+    CreateNamespace, DestroyNamespace, Entry, Expect, Key, Namespace, Timestamp, WriteId,
 };
 use strongroom_crypto::{
     Epoch, Lineage, NameKey, NamespaceId, NamespaceRecord, NamespaceState, RecordKey,
@@ -14,7 +14,7 @@ use super::Vault;
 use super::commit::{Change, Committed, Place};
 use super::keys::{OpenKeys, OpenNamespace, Verified};
 use crate::error::{ConflictKind, Error, NotFound, Tampered};
-use crate::permit::Redeemed;
+use crate::permit::{Cause, Redeemed};
 
 /// How often a change starts again when others change the same record.
 const ATTEMPTS: usize = 16;
@@ -96,7 +96,7 @@ impl Vault {
         &self,
         grant: &Redeemed<CreateNamespace>,
     ) -> Result<(), Error> {
-        self.change_namespace(grant.receipt(), grant.target(), &mut |state, now| match state {
+        self.change_namespace(grant.cause(), grant.target(), &mut |state, now| match state {
             Some(NamespaceState::Live { .. }) => Err(ConflictKind::Namespace.into()),
             gone => {
                 // What is still to be erased of an earlier namespace of that name stays known.
@@ -127,7 +127,7 @@ impl Vault {
     ) -> Result<(), Error> {
         // Once the keys are gone, nobody can tell what became of a write under them.
         self.settle_within(grant.target()).await?;
-        self.change_namespace(grant.receipt(), grant.target(), &mut |state, _| match state {
+        self.change_namespace(grant.cause(), grant.target(), &mut |state, _| match state {
             Some(NamespaceState::Live { id, mut erasing, .. }) => {
                 erasing.insert(id);
                 Ok(NamespaceState::Destroyed { erasing })
@@ -135,7 +135,7 @@ impl Vault {
             _ => Err(NotFound::Namespace.into()),
         })
         .await?;
-        self.erase_remains(grant.receipt(), grant.target()).await.map(|_| ())
+        self.erase_remains(grant.cause(), grant.target()).await.map(|_| ())
     }
 
     /// Gives the namespace a new epoch; the old one leaves with the next `rewrap`.
@@ -143,7 +143,7 @@ impl Vault {
         &self,
         grant: &Redeemed<strongroom_core::RotateKeys>,
     ) -> Result<(), Error> {
-        self.change_namespace(grant.receipt(), grant.target(), &mut |state, now| match state {
+        self.change_namespace(grant.cause(), grant.target(), &mut |state, now| match state {
             Some(NamespaceState::Live { id, names, active, mut leaving, erasing }) => {
                 if leaving.len() >= MAX_LEAVING {
                     return Err(crate::error::Invalid::Request(
@@ -165,7 +165,7 @@ impl Vault {
     /// Replaces a namespace record by what `edit` makes of it.
     pub(super) async fn change_namespace(
         &self,
-        decision: &Receipt,
+        cause: Cause,
         name: &Namespace,
         edit: &mut (
                  dyn FnMut(Option<NamespaceState>, Timestamp) -> Result<NamespaceState, Error>
@@ -220,7 +220,7 @@ impl Vault {
                 }),
             };
             self.namespaces.remove(name.as_str());
-            if let Committed::Done { .. } = self.commit(*decision, change).await? {
+            if let Committed::Done { .. } = self.commit(cause, change).await? {
                 return Ok(());
             }
         }

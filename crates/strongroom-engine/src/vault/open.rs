@@ -240,6 +240,7 @@ impl Vault {
         let intent = AuditRecord::Intent(IntentRecord {
             at,
             decision: index,
+            action: <ManageSeals as strongroom_core::Action>::NAME,
             kind: RecordKind::Keyring,
             key: strongroom_crypto::keyring_key(),
             seq: 1,

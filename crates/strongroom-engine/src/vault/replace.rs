@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use strongroom_core::{
     Action, Delete, Destroy, Disable, Enable, Entry, Expect, Expected, Hold, HoldMetadata,
-    MetadataUpdate, Promote, Purge, Receipt, SecretPath, SecretRef, Undelete, UpdateMetadata,
-    Version, VersionState, Write, WriteId,
+    MetadataUpdate, Promote, Purge, SecretPath, SecretRef, Undelete, UpdateMetadata, Version,
+    VersionState, Write, WriteId,
 };
 use strongroom_crypto::Lineage;
 
@@ -16,7 +16,7 @@ use super::keys::Verified;
 use super::load::LoadedSecret;
 use super::{Freshness, Vault};
 use crate::error::{ConflictKind, Error, Indeterminate, Invalid, NotFound};
-use crate::permit::Redeemed;
+use crate::permit::{Cause, Redeemed};
 
 /// How often a write starts again when keys change under it, or others write the same secret.
 const ATTEMPTS: usize = 64;
@@ -140,13 +140,13 @@ impl Vault {
         edit: Edit<'_, T>,
     ) -> Result<Step<T>, Error> {
         let loaded = grant.take_loaded();
-        self.replace(grant.receipt(), grant.target().secret(), loaded, expected, edit).await
+        self.replace(grant.cause(), grant.target().secret(), loaded, expected, edit).await
     }
 
     /// Replaces the head at a path.
     pub(super) async fn replace<T>(
         &self,
-        decision: &Receipt,
+        cause: Cause,
         path: &SecretPath,
         mut loaded: Option<LoadedSecret>,
         expected: Expected,
@@ -237,7 +237,7 @@ impl Vault {
                 blobs,
                 erases: Vec::new(),
             };
-            match self.commit(*decision, change).await? {
+            match self.commit(cause, change).await? {
                 Committed::Done { revision, record, checked, told } => {
                     let verified = Verified { mark: None, at: self.clock.elapsed() };
                     let place = HeadPlace { path: path.clone(), namespace: id, key: key.clone() };
@@ -248,7 +248,7 @@ impl Vault {
                         self.erase_blobs_later(&key, &dropped).await;
                     }
                     if !checked {
-                        self.leave_no_old_epoch(decision, path, namespace, epoch_id)
+                        self.leave_no_old_epoch(cause, path, namespace, epoch_id)
                             .await
                             .map_err(|error| not_yet_ok(told, error))?;
                     }
@@ -271,7 +271,7 @@ impl Vault {
     /// meanwhile: it is then written again before the caller hears `Ok`.
     async fn leave_no_old_epoch(
         &self,
-        decision: &Receipt,
+        cause: Cause,
         path: &SecretPath,
         namespace: &Arc<super::keys::OpenNamespace>,
         epoch: strongroom_crypto::KeyId,
@@ -281,7 +281,7 @@ impl Vault {
         match self.namespace(&keys, path.namespace_str()).await? {
             Some(now) if now.revision == namespace.revision => Ok(()),
             Some(now) if now.parts().is_some_and(|(_, _, active)| active.id() == epoch) => Ok(()),
-            _ => match Box::pin(self.replace(decision, path, None, Expected::Any, &mut |_| Ok(())))
+            _ => match Box::pin(self.replace(cause, path, None, Expected::Any, &mut |_| Ok(())))
                 .await
             {
                 Ok(_) | Err(Error::Invalid(_)) => Ok(()),

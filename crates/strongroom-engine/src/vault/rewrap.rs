@@ -85,13 +85,13 @@ impl Vault {
                 let Some(path) = self.path_of(grant, &entry.key, &record).await? else { continue };
                 let same = &mut |_: &mut super::edit::Draft<'_>| Ok(());
                 // A lost race means that somebody wrote the head under the active epoch.
-                match self.replace(grant.receipt(), &path, None, Expected::Any, same).await {
+                match self.replace(grant.cause(), &path, None, Expected::Any, same).await {
                     Err(Error::Invalid(invalid))
                         if *invalid == crate::error::Invalid::ExpectationRequired =>
                     {
                         let seq = self.seq_of(&path).await?;
                         let expected = Expected::Head(seq);
-                        match self.replace(grant.receipt(), &path, None, expected, same).await {
+                        match self.replace(grant.cause(), &path, None, expected, same).await {
                             Ok(_) => report.rewrapped += 1,
                             Err(Error::Conflict(_)) => {}
                             Err(error) => return Err(error),
@@ -141,7 +141,7 @@ impl Vault {
         let guarded = self.storage.profile().atomic_ops.get() >= 2;
         let mut dropped = 0;
         let mut left = 0;
-        self.change_namespace(grant.receipt(), grant.target(), &mut |state, _| match state {
+        self.change_namespace(grant.cause(), grant.target(), &mut |state, _| match state {
             Some(NamespaceState::Live { id, names, active, leaving, erasing }) => {
                 let before = leaving.len();
                 // As the scan began: what landed behind it was on its way for no longer than that.

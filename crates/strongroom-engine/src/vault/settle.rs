@@ -112,7 +112,7 @@ impl Vault {
             }
             let same = &mut |_: &mut super::edit::Draft<'_>| Ok(());
             let expected = Expected::Head(seq);
-            match self.replace(grant.receipt(), path, Some(secret), expected, same).await {
+            match self.replace(grant.cause(), path, Some(secret), expected, same).await {
                 // Others were faster, or the namespace has gone meanwhile.
                 Ok(_) | Err(Error::Conflict(_) | Error::NotFound(_)) => {}
                 Err(error) => return Err(error),
@@ -147,7 +147,7 @@ impl Vault {
             if generation >= intent.seq {
                 return Ok(lost_or_unknown(intent.seq, generation));
             }
-            self.change_namespace(grant.receipt(), name, &mut |state, _| {
+            self.change_namespace(grant.cause(), name, &mut |state, _| {
                 Ok(state.unwrap_or(NamespaceState::Destroyed { erasing: BTreeSet::new() }))
             })
             .await?;

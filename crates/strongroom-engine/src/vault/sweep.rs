@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use strongroom_core::{Key, Namespace, Receipt, Sweep};
+use strongroom_core::{Key, Namespace, Sweep};
 use strongroom_crypto::{BlobRef, Identifiers, KeyClass, NamespaceState, Place};
 
 use super::Vault;
 use crate::error::{Error, NotFound, Tampered};
-use crate::permit::Redeemed;
+use crate::permit::{Cause, Redeemed};
 
 /// What a sweep did.
 #[non_exhaustive]
@@ -26,7 +26,7 @@ pub struct SweepReport {
 impl Vault {
     /// Sweeps the namespace of the permit, a destroyed one too.
     pub(crate) async fn sweep(&self, grant: &Redeemed<Sweep>) -> Result<SweepReport, Error> {
-        let remains_erased = self.erase_remains(grant.receipt(), grant.target()).await?;
+        let remains_erased = self.erase_remains(grant.cause(), grant.target()).await?;
         let mut report = SweepReport { erased: 0, remains_erased };
         let keys = self.keys.get()?;
         let name = grant.target();
@@ -93,11 +93,7 @@ impl Vault {
     }
 
     /// Erases heads and blobs of namespaces of that name that were destroyed.
-    pub(super) async fn erase_remains(
-        &self,
-        decision: &Receipt,
-        name: &Namespace,
-    ) -> Result<u64, Error> {
+    pub(super) async fn erase_remains(&self, cause: Cause, name: &Namespace) -> Result<u64, Error> {
         let keys = self.reload_keyring().await?;
         let key = strongroom_crypto::namespace_key(&keys.keyring.store_names, name);
         let mut answers = self.storage.read(std::slice::from_ref(&key)).await?;
@@ -125,7 +121,7 @@ impl Vault {
             }
         }
         self.heads.clear();
-        self.change_namespace(decision, name, &mut |state, _| match state {
+        self.change_namespace(cause, name, &mut |state, _| match state {
             Some(NamespaceState::Destroyed { erasing: mut ids }) => {
                 ids.retain(|id| !erasing.contains(id));
                 Ok(NamespaceState::Destroyed { erasing: ids })
