@@ -1,10 +1,5 @@
 //! The reader takes each line in one spelling; hostile names never break one.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 #![expect(clippy::cast_possible_truncation, reason = "the helpers count small things")]
 #![expect(unreachable_pub, reason = "the helpers are a module of each test program")]
 #![expect(dead_code, reason = "the helpers are shared by several test programs")]

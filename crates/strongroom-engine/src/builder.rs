@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use strongroom_core::{Anchor, AuditSink, Clock, Durability, Entropy, PolicyEngine, Seal, Storage};
 
+use crate::budget::Budget;
 use crate::error::{ConflictKind, Error, NotFound};
 use crate::refusals::DEFAULT_REFUSAL_WINDOW;
 use crate::room::{Ingredients, SealedStrongroom, Strongroom};
@@ -83,6 +84,7 @@ impl NeedsAudit {
             permit_lifetime: DEFAULT_PERMIT_LIFETIME,
             decision_limit: DEFAULT_DECISION_LIMIT,
             refusal_window: DEFAULT_REFUSAL_WINDOW,
+            budget: None,
         })
     }
 }
@@ -165,6 +167,21 @@ impl Builder {
     /// written yet.
     pub fn refusal_window(mut self, window: Duration) -> Self {
         self.0.refusal_window = window;
+        self
+    }
+
+    /// How often each principal may ask. As often as it likes if not said, but 10 times a second while
+    /// the audit log [has little room left](AuditSink::is_scarce).
+    ///
+    /// Each decision takes one of the budget of its principal's id, whatever is decided; what a write
+    /// records besides is not counted. Who has none left is told
+    /// [`Unavailable::Throttled`](crate::Unavailable::Throttled) before anything is decided or loaded,
+    /// and all such refusals of a principal within the [window](Self::refusal_window) share a record.
+    /// An action that [takes access away](strongroom_core::ActionName::takes_access_away) is carried
+    /// out all the same where it is allowed. 4,096 principals have a budget of their own at a time;
+    /// others share one.
+    pub fn audit_budget(mut self, budget: Budget) -> Self {
+        self.0.budget = Some(budget);
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use strongroom_audit::RegistryError;
 use strongroom_core::{
@@ -267,6 +268,13 @@ pub enum Unavailable {
     /// The anchor, without which it is not certain that the storage was not set back.
     #[error("the anchor could not be asked or told")]
     Anchor(#[source] AnchorError),
+    /// The caller has asked so often that its budget is used up. Recorded as one record a while, with a
+    /// count.
+    #[error("the caller asks too often: try again in {} ms", .retry_after.as_millis().max(1))]
+    Throttled {
+        /// The time after which its budget has enough for the request.
+        retry_after: Duration,
+    },
     /// No randomness.
     #[error("no keys can be made")]
     Entropy(#[source] EntropyError),

@@ -24,11 +24,13 @@
 
 pub mod blocking;
 
+mod budget;
 mod builder;
 mod error;
 mod future;
 mod listing;
 mod permit;
+mod recording;
 mod refusals;
 mod room;
 mod session;
@@ -39,6 +41,7 @@ mod write_options;
 pub use strongroom_audit::{Counts, Finding, RegistryError, Report, Verdict};
 pub use strongroom_core as core;
 
+pub use budget::Budget;
 pub use builder::{
     Builder, DEFAULT_CACHE_BYTES, DEFAULT_DECISION_LIMIT, DEFAULT_PERMIT_LIFETIME, NeedsAudit,
     NeedsPolicy, NeedsSeal, NeedsStorage,

@@ -17,6 +17,7 @@ use strongroom_core::{
 
 use crate::error::{Denied, Error, Unavailable};
 use crate::future::{catch_panic, within};
+use crate::recording::{record, record_counts, spend, throttled};
 use crate::refusals::Alike;
 use crate::room::Inner;
 use crate::vault::{Freshness, LoadedSecret};
@@ -361,19 +362,28 @@ pub(crate) async fn authorize<A: Action>(
     if !inner.vault.is_open() {
         return Err(Error::Sealed);
     }
+    let spent = spend(inner, asker, 1);
+    if let Err(wait) = spent
+        && !A::NAME.takes_access_away()
+    {
+        return Err(throttled(inner, asker, A::NAME, target.into(), wait).await);
+    }
     let decided = prepare::<A>(inner, asker, target).await?;
+    if let Err(wait) = spent
+        && decided.decision.effect() != Effect::Allow
+    {
+        return Err(throttled(inner, asker, A::NAME, decided.target.into(), wait).await);
+    }
     record_counts(inner, decided.at).await;
     let receipt = match counted(inner, &decided) {
         Some(receipt) => receipt,
-        None => record(inner, &decided.record).await?,
+        None => {
+            let receipt = record(inner, &decided.record).await?;
+            begin_to_count(inner, &decided, receipt);
+            receipt
+        }
     };
-    begin_to_count(inner, &decided, receipt);
     grant(inner, asker, decided, receipt)
-}
-
-/// Writes the counts that are due. What cannot be written now stays counted, and is in nobody's way.
-async fn record_counts(inner: &Inner, now: Monotonic) {
-    let _ = inner.refusals.record_due(&*inner.sink, inner.durability, now).await;
 }
 
 /// The record with which a refusal is counted, where there is one.
@@ -388,12 +398,6 @@ fn begin_to_count<A: Action>(inner: &Inner, decided: &Decided<A>, receipt: Recei
     }
 }
 
-async fn record(inner: &Inner, record: &AuditRecord) -> Result<Receipt, Error> {
-    let receipts = inner.sink.append(std::slice::from_ref(record), inner.durability).await?;
-    let receipt = receipts.first();
-    Ok(*receipt.ok_or(Unavailable::Unsupported("the audit sink gave no receipt"))?)
-}
-
 /// Decides many reads, and records them in one append.
 pub(crate) async fn authorize_reads(
     inner: &Arc<Inner>,
@@ -402,6 +406,10 @@ pub(crate) async fn authorize_reads(
 ) -> Result<Vec<Result<Permit<Read>, Error>>, Error> {
     if !inner.vault.is_open() {
         return Err(Error::Sealed);
+    }
+    let Some(first) = secrets.first() else { return Ok(Vec::new()) };
+    if let Err(wait) = spend(inner, asker, secrets.len()) {
+        return Err(throttled(inner, asker, Read::NAME, first.clone().into(), wait).await);
     }
     let mut judged = Vec::with_capacity(secrets.len());
     for secret in secrets {
@@ -433,7 +441,9 @@ pub(crate) async fn authorize_reads(
         let receipt = counted.or_else(|| receipts.next());
         let receipt =
             receipt.ok_or(Unavailable::Unsupported("the audit sink gave too few receipts"))?;
-        begin_to_count(inner, &one, receipt);
+        if counted.is_none() {
+            begin_to_count(inner, &one, receipt);
+        }
         granted.push(grant(inner, asker, one, receipt));
     }
     Ok(granted)

@@ -31,6 +31,8 @@ const NEVER: u64 = u64::MAX;
 pub(crate) enum Alike {
     /// Those of which all that a record tells is the same, but for the time and the request's id.
     Requests,
+    /// All of a principal that has used up its budget, of whatever.
+    Throttled,
 }
 
 /// The refusals of the last while.
@@ -79,6 +81,16 @@ impl Refusals {
         self.window
     }
 
+    /// For how long these are counted, if at all. To record each that is throttled would be no
+    /// throttle.
+    fn window_of(&self, alike: Alike) -> Option<Duration> {
+        match alike {
+            Alike::Requests => (!self.window.is_zero()).then_some(self.window),
+            Alike::Throttled if self.window.is_zero() => Some(DEFAULT_REFUSAL_WINDOW),
+            Alike::Throttled => Some(self.window),
+        }
+    }
+
     /// Counts a refusal with those that are like it. `None`: it needs a record of its own.
     pub(crate) fn count(
         &self,
@@ -109,19 +121,22 @@ impl Refusals {
         receipt: Receipt,
         now: Monotonic,
     ) {
-        if self.window.is_zero() {
-            return;
-        }
+        let Some(window) = self.window_of(alike) else { return };
         let mut table = self.lock();
         let hash = self.hash(alike, record);
         let entries = &mut table.entries;
-        if entries.len() >= MAX_ENTRIES {
+        // Denials cannot fill the place of those who are throttled.
+        let most = match alike {
+            Alike::Requests => MAX_ENTRIES,
+            Alike::Throttled => 2 * MAX_ENTRIES,
+        };
+        if entries.len() >= most {
             entries.retain(|_, entry| entry.count > 0 || now < entry.until);
         }
         // What still has a count, or is counting, stays.
         let is_free = match entries.get(&hash) {
             Some(entry) => entry.count == 0 && now >= entry.until,
-            None => entries.len() < MAX_ENTRIES,
+            None => entries.len() < most,
         };
         if is_free {
             let entry = Entry {
@@ -129,7 +144,7 @@ impl Refusals {
                 receipt,
                 last: record.clone(),
                 count: 0,
-                until: now.saturating_add(self.window),
+                until: now.saturating_add(window),
                 is_being_written: false,
             };
             entries.insert(hash, entry);
@@ -226,6 +241,7 @@ impl Refusals {
                 (record.explanation.rule(), record.explanation.reason()).hash(&mut hasher);
                 (record.context.source, &record.context.reason).hash(&mut hasher);
             }
+            Alike::Throttled => {}
         }
         hasher.finish()
     }
@@ -243,6 +259,7 @@ impl Entry {
             && match (&one.principal, &other.principal) {
                 (Some(one), Some(other)) => match alike {
                     Alike::Requests => is_same(one, other),
+                    Alike::Throttled => one.id() == other.id(),
                 },
                 (one, other) => one.is_none() && other.is_none(),
             }
@@ -255,6 +272,7 @@ impl Entry {
                         && one.context.source == other.context.source
                         && one.context.reason == other.context.reason
                 }
+                Alike::Throttled => true,
             }
     }
 }
@@ -286,7 +304,8 @@ impl Drop for Writing<'_> {
         for (hash, count) in &self.counts {
             let Some(entry) = table.entries.get_mut(hash) else { continue };
             entry.is_being_written = false;
-            entry.until = self.now.saturating_add(self.refusals.window);
+            let window = self.refusals.window_of(entry.alike).unwrap_or_default();
+            entry.until = self.now.saturating_add(window);
             if self.is_done {
                 entry.count = entry.count.saturating_sub(*count);
                 if entry.count == 0 {

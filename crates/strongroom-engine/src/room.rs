@@ -9,6 +9,7 @@ use strongroom_core::{
     SecretPath, StoreId, TreeHead,
 };
 
+use crate::budget::{Budget, Budgets};
 use crate::builder::NeedsStorage;
 use crate::error::Error;
 use crate::future::at_once;
@@ -26,6 +27,8 @@ pub(crate) struct Inner {
     pub(crate) permit_lifetime: Duration,
     pub(crate) decision_limit: Duration,
     pub(crate) refusals: Refusals,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) budgets: Budgets,
     parts: Parts,
 }
 
@@ -52,12 +55,13 @@ pub(crate) struct Ingredients {
     pub(crate) permit_lifetime: Duration,
     pub(crate) decision_limit: Duration,
     pub(crate) refusal_window: Duration,
+    pub(crate) budget: Option<Budget>,
 }
 
 impl Ingredients {
     /// Opens or creates, and settles what dead processes left open.
     pub(crate) async fn open(self, opening: Opening) -> Result<Strongroom, Error> {
-        let Self { parts, policy, permit_lifetime, decision_limit, refusal_window } = self;
+        let Self { parts, policy, permit_lifetime, decision_limit, refusal_window, budget } = self;
         let (vault, dead) = match opening {
             Opening::Existing => crate::vault::open(&parts).await?,
             Opening::New => crate::vault::create(&parts).await?,
@@ -71,6 +75,8 @@ impl Ingredients {
             permit_lifetime,
             decision_limit,
             refusals: Refusals::new(refusal_window),
+            budget,
+            budgets: Budgets::default(),
             parts,
         });
         inner.vault.settle_dead_logs(&inner, dead).await?;
@@ -170,6 +176,7 @@ impl Strongroom {
             permit_lifetime: self.0.permit_lifetime,
             decision_limit: self.0.decision_limit,
             refusal_window: self.0.refusals.window(),
+            budget: self.0.budget,
         })
     }
 

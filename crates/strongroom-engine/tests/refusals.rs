@@ -9,7 +9,7 @@ use strongroom_core::{
     AccessRequest, Decision, Effect, Opaque, PolicyEngine, Principal, Receipt, RequestContext,
     SecretPath, Subject, async_trait,
 };
-use strongroom_engine::{Builder, Error, Session, Strongroom};
+use strongroom_engine::{Budget, Builder, Error, Session, Strongroom, Unavailable};
 use strongroom_testkit::{
     Delaying, ManualClock, MemorySeal, MemorySink, MemoryStorage, RecordedDecision, SeededEntropy,
 };
@@ -256,4 +256,134 @@ fn a_window_of_nothing_counts_nothing() {
         refused(&kit.session("mallory"), "prod/db");
     }
     assert_eq!(kit.counts(), [1; 5]);
+}
+
+/// How long somebody is told to wait who asks too often.
+fn throttled<T: std::fmt::Debug>(answer: Result<T, Error>) -> Duration {
+    match answer {
+        Err(Error::Unavailable(Unavailable::Throttled { retry_after })) => retry_after,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A kit with two decisions a second and three at once, of which none is spent.
+fn budgeted(with: impl FnOnce(Builder) -> Builder) -> Kit {
+    let budget = Budget::per_second(2).with_burst(3);
+    let kit = Kit::new(|builder| with(builder.audit_budget(budget)));
+    kit.clock.advance(WINDOW);
+    kit
+}
+
+impl Kit {
+    /// How many each record of those who asked too often stands for.
+    fn throttles(&self) -> Vec<u64> {
+        let is_one = |why: &str| why.starts_with("throttled: ");
+        let mut decisions = self.log.decisions();
+        decisions.retain(|decision| decision.explanation.as_deref().is_some_and(is_one));
+        assert!(decisions.iter().all(|decision| decision.effect == Effect::Unavailable));
+        decisions.iter().map(|decision| decision.count).collect()
+    }
+}
+
+#[test]
+fn who_asks_too_often_is_told_when_to_try_again_and_keeps_nobody_else_out() {
+    let kit = budgeted(|builder| builder);
+    let (alice, mallory) = (kit.session("alice"), kit.session("mallory"));
+    let read = || block_on(alice.get::<Opaque>("prod/db"));
+    (0..3).for_each(|_| drop(read().unwrap()));
+    assert_eq!(throttled(read()), Duration::from_millis(500));
+    let again = read().unwrap_err();
+    assert_eq!(again.to_string(), "the caller asks too often: try again in 500 ms");
+    // Another session, or other claims, are the same principal.
+    let with_role = kit.room.session(Principal::user("alice").with_role("reader"));
+    throttled(block_on(with_role.get::<Opaque>("prod/db")));
+    refused(&mallory, "prod/db");
+    kit.clock.advance(Duration::from_millis(499));
+    assert_eq!(throttled(read()), Duration::from_millis(1));
+    kit.clock.advance(Duration::from_millis(1));
+    read().unwrap();
+    throttled(read());
+}
+
+#[test]
+fn those_that_are_throttled_share_a_record() {
+    for window in [WINDOW, Duration::ZERO] {
+        let kit = budgeted(|builder| builder.refusal_window(window));
+        let mallory = kit.session("mallory");
+        (0..3).for_each(|n| drop(block_on(mallory.get::<Opaque>(format!("prod/s{n}").as_str()))));
+        let before = kit.log.lines().len();
+        for n in 0..50 {
+            throttled(block_on(mallory.get::<Opaque>(format!("prod/t{n}").as_str())));
+            throttled(block_on(mallory.metadata(format!("prod/t{n}").as_str())));
+        }
+        assert_eq!(kit.throttles(), [1]);
+        assert!(kit.log.lines().len() < before + 6, "a record, and its names");
+        kit.clock.advance(WINDOW);
+        kit.alice_reads();
+        assert_eq!(kit.throttles(), [1, 99]);
+    }
+}
+
+#[test]
+fn access_can_be_taken_away_by_who_asked_too_often() {
+    let kit = budgeted(|builder| builder);
+    let (alice, mallory) = (kit.session("alice"), kit.session("mallory"));
+    (0..3).for_each(|_| kit.alice_reads());
+    throttled(block_on(alice.get::<Opaque>("prod/db")));
+    block_on(alice.disable("prod/db")).unwrap();
+    throttled(block_on(alice.enable("prod/db")));
+    block_on(alice.destroy("prod/db@1")).unwrap();
+    block_on(alice.purge("prod/db")).unwrap();
+    // But who may not do so gets no more records by asking for it.
+    for n in 0..3 {
+        refused(&mallory, &format!("prod/s{n}"));
+    }
+    for n in 0..50 {
+        throttled(block_on(mallory.purge(format!("prod/s{n}").as_str())));
+    }
+    assert_eq!(kit.counts(), [1; 3]);
+}
+
+#[test]
+fn many_at_once_cost_as_many() {
+    let kit = budgeted(|builder| builder);
+    let alice = kit.session("alice");
+    let paths: Vec<SecretPath> = vec!["prod/db".parse().unwrap(); 2];
+    block_on(alice.get_many::<Opaque>(&paths)).unwrap();
+    assert_eq!(throttled(block_on(alice.get_many::<Opaque>(&paths))), Duration::from_millis(500));
+    kit.alice_reads();
+    block_on(alice.get_many::<Opaque>(&[])).unwrap();
+}
+
+#[test]
+fn denials_do_not_fill_the_place_of_those_who_are_throttled() {
+    let kit = Kit::new(|builder| {
+        builder.audit_budget(Budget::per_second(1).with_burst(1_100)).refusal_window(WINDOW * 1_000)
+    });
+    let mallory = kit.session("mallory");
+    for n in 0..1_100 {
+        refused(&mallory, &format!("prod/s{n}"));
+    }
+    for _ in 0..5 {
+        throttled(block_on(mallory.get::<Opaque>("prod/db")));
+    }
+    assert_eq!(kit.throttles(), [1]);
+}
+
+#[test]
+fn where_the_log_has_little_room_each_has_a_budget_unless_another_is_set() {
+    let kit = Kit::new(|builder| builder);
+    (0..1_000).for_each(|_| kit.alice_reads());
+    kit.log.set_scarce(true);
+    (0..10).for_each(|_| kit.alice_reads());
+    let alice = kit.session("alice");
+    assert_eq!(throttled(block_on(alice.get::<Opaque>("prod/db"))), Duration::from_millis(100));
+    block_on(alice.disable("prod/db")).unwrap();
+    kit.log.set_scarce(false);
+    block_on(alice.enable("prod/db")).unwrap();
+    (0..1_000).for_each(|_| kit.alice_reads());
+
+    let kit = Kit::new(|builder| builder.audit_budget(Budget::per_second(10_000)));
+    kit.log.set_scarce(true);
+    (0..1_000).for_each(|_| kit.alice_reads());
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use strongroom_audit::{
@@ -33,6 +34,7 @@ pub struct MemorySink(Arc<Sink>);
 struct Sink {
     logs: Arc<Mutex<Logs>>,
     own: Mutex<Own>,
+    scarce: AtomicBool,
 }
 
 /// What one sink has for itself, as a process does.
@@ -103,7 +105,8 @@ impl MemorySink {
     /// Another sink over the same logs, as another process has one.
     #[must_use]
     pub fn beside(&self) -> Self {
-        Self(Arc::new(Sink { logs: Arc::clone(&self.0.logs), own: Mutex::default() }))
+        let logs = Arc::clone(&self.0.logs);
+        Self(Arc::new(Sink { logs, own: Mutex::default(), scarce: AtomicBool::default() }))
     }
 
     /// Leaves everything as it is, as a process does that is killed: this sink takes no record any
@@ -115,6 +118,11 @@ impl MemorySink {
     /// Fails the next `count` appends as a full disk would.
     pub fn fail_next(&self, count: u32) {
         self.own().failures = count;
+    }
+
+    /// Says from now on whether it has little room left, as one on a disk does that gives no more.
+    pub fn set_scarce(&self, scarce: bool) {
+        self.0.scarce.store(scarce, Ordering::Relaxed);
     }
 
     /// All lines of all logs, without line ends, in the order in which they were written.
@@ -422,6 +430,10 @@ impl AuditSink for MemorySink {
 
     fn reader(&self) -> Option<&dyn AuditReader> {
         Some(self)
+    }
+
+    fn is_scarce(&self) -> bool {
+        self.0.scarce.load(Ordering::Relaxed)
     }
 }
 

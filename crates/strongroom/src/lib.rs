@@ -39,9 +39,10 @@ pub use strongroom_audit::{
 pub use strongroom_core::*;
 pub use strongroom_crypto::{Argon2Cost, AuditorKey, AuditorKeyError, Passphrase};
 pub use strongroom_engine::{
-    Builder, Child, Conflict, Denied, Error, Freshness, Indeterminate, Invalid, Listing, NotFound,
-    Permit, RewrapReport, SealedStrongroom, Session, Strongroom, SweepReport, SystemClock,
-    SystemEntropy, Tampered, Unavailable, Versioned, WriteOptions, WriteOutcome, blocking,
+    Budget, Builder, Child, Conflict, Denied, Error, Freshness, Indeterminate, Invalid, Listing,
+    NotFound, Permit, RewrapReport, SealedStrongroom, Session, Strongroom, SweepReport,
+    SystemClock, SystemEntropy, Tampered, Unavailable, Versioned, WriteOptions, WriteOutcome,
+    blocking,
 };
 pub use strongroom_policy::{LivePolicy, Policy, PolicyError};
 #[cfg(feature = "sqlite")]
