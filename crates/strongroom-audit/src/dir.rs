@@ -1,7 +1,7 @@
 //! The directory of the logs: what is in it, and how its files are made.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -268,6 +268,13 @@ fn length_of_lines(file: &File) -> io::Result<u64> {
         }
     }
     Ok(if end == 0 { 0 } else { length })
+}
+
+/// Gives back the room that was laid out in a file that nobody writes any more.
+pub(crate) fn give_back(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let length = length_of_lines(&file)?;
+    if length < file.metadata()?.len() { file.set_len(length) } else { Ok(()) }
 }
 
 /// Leaves the hint that a log has been settled, and where.
