@@ -6,8 +6,8 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures_executor::block_on;
-use strongroom_core::{Opaque, Principal, path};
-use strongroom_engine::{Error, Freshness, NotFound, Session, Strongroom};
+use strongroom_core::{Opaque, Principal, Read, path};
+use strongroom_engine::{Error, Freshness, NotFound, Session, Strongroom, Unavailable};
 use strongroom_policy::Policy;
 use strongroom_testkit::{Call, Fault, FaultyStorage, SeededEntropy, TestRoom};
 
@@ -72,4 +72,41 @@ fn a_namespace_that_is_destroyed_while_its_keys_are_looked_for_was_not_rolled_ba
     block_on(other.destroy_namespace("short")).unwrap();
     let read = block_on(read);
     assert!(matches!(read, Err(Error::NotFound(NotFound::Namespace))), "{read:?}");
+}
+
+/// A permit that was granted where there was nothing is stale once this process has put something
+/// there. Found by a simulated run (seed 5).
+#[test]
+fn a_permit_for_nothing_is_stale_once_there_is_something() {
+    for namespace in [false, true] {
+        let kit = TestRoom::allowing_all();
+        let session = alice(&kit.room());
+        if namespace {
+            block_on(session.create_namespace("prod")).unwrap();
+        }
+        let permit = block_on(session.authorize::<Read>("prod/db")).unwrap();
+        let other = block_on(session.authorize::<Read>("prod/other")).unwrap();
+        block_on(session.put("prod/db", Opaque::new(b"value"))).unwrap();
+        let read = block_on(permit.read::<Opaque>());
+        assert!(matches!(read, Err(Error::Unavailable(Unavailable::StalePermit))), "{read:?}");
+        let read = block_on(other.read::<Opaque>());
+        assert!(matches!(read, Err(Error::NotFound(_))), "{read:?}");
+    }
+}
+
+/// What is left in a cache of a namespace that is gone makes no permit stale.
+#[test]
+fn a_path_below_a_destroyed_namespace_is_not_found() {
+    let kit = TestRoom::allowing_all();
+    let another = kit.open_again_allowing_all().unwrap();
+    let (session, other) = (alice(&kit.room()), alice(&another));
+    block_on(session.put("short/a", Opaque::new(b"a"))).unwrap();
+    block_on(other.destroy_namespace("short")).unwrap();
+    for _ in 0..2 {
+        let read = block_on(session.get::<Opaque>("short/a"));
+        assert!(matches!(read, Err(Error::NotFound(NotFound::Namespace))), "{read:?}");
+        let many = block_on(session.get_many::<Opaque>(&[path!("short/a"), path!("short/b")]));
+        let read = many.unwrap().remove(0);
+        assert!(matches!(read, Err(Error::NotFound(NotFound::Namespace))), "{read:?}");
+    }
 }

@@ -27,6 +27,8 @@ pub(crate) struct LoadedSecret {
     pub(super) namespace: Option<Arc<OpenNamespace>>,
     pub(super) key: Option<Key>,
     pub(super) head: Option<OpenedHead>,
+    /// Where it was looked for, if there is none.
+    pub(super) absent: Option<SecretPath>,
     pub(super) checked: Monotonic,
 }
 
@@ -172,7 +174,7 @@ impl Vault {
         for _ in 0..ATTEMPTS {
             let now = self.clock.elapsed();
             let Some(namespace) = self.namespace(&keys, path.namespace_str()).await? else {
-                return Ok(LoadedSecret { namespace: None, key: None, head: None, checked: now });
+                return Ok(self.absent(path, None, now));
             };
             let Some((id, names, _)) = namespace.parts() else { continue };
             // A cached head knows its storage key, unless its namespace was created again since.
@@ -191,8 +193,7 @@ impl Vault {
                 continue;
             };
             let Some(cached) = cached else {
-                let (namespace, key) = (Some(namespace), Some(place.key));
-                return Ok(LoadedSecret { namespace, key, head: None, checked });
+                return Ok(self.absent(path, Some((namespace, place.key)), checked));
             };
             match self.open_head(&keys, &namespace, &cached).await {
                 Err(Error::Tampered(Tampered::Record(RecordError::UnknownKey(id)))) => {
@@ -209,16 +210,30 @@ impl Vault {
                 opened => {
                     let head = Some(opened?);
                     let (namespace, key) = (Some(namespace), Some(place.key));
-                    return Ok(LoadedSecret { namespace, key, head, checked });
+                    return Ok(LoadedSecret { namespace, key, head, absent: None, checked });
                 }
             }
         }
         Err(Unavailable::StalePermit.into())
     }
 
-    /// Whether this process has seen another head than that one.
+    /// There is no head at a path, and so none in the cache: one that is there later came later.
+    pub(super) fn absent(
+        &self,
+        path: &SecretPath,
+        place: Option<(Arc<OpenNamespace>, Key)>,
+        checked: Monotonic,
+    ) -> LoadedSecret {
+        self.heads.remove(path);
+        let (namespace, key) = place.unzip();
+        LoadedSecret { namespace, key, head: None, absent: Some(path.clone()), checked }
+    }
+
+    /// Whether this process has seen another head than that one, or one where there was none.
     pub(crate) fn is_outdated(&self, loaded: &LoadedSecret) -> bool {
-        let Some(head) = &loaded.head else { return false };
+        let Some(head) = &loaded.head else {
+            return loaded.absent.as_ref().is_some_and(|path| self.heads.get(path).is_some());
+        };
         self.heads
             .get(&head.cached.place.path)
             .is_some_and(|cached| cached.revision != *head.revision())
@@ -286,9 +301,6 @@ impl Vault {
             head
         };
         let head = entry.map(|entry| self.remember(place, cached, entry, verified));
-        if head.is_none() {
-            self.heads.remove(&place.path);
-        }
         Ok(Some((head, now)))
     }
 

@@ -26,17 +26,9 @@ enum Plan {
     /// By itself: it is fresh in the cache, or something is out of the ordinary.
     Alone,
     /// Not at all: there is no namespace.
-    NoNamespace,
+    NoNamespace(SecretPath),
     /// With the others.
     Together { namespace: Arc<OpenNamespace>, place: HeadPlace, cached: Option<Arc<CachedHead>> },
-}
-
-impl Plan {
-    /// What is known before anything is read.
-    fn answer(&self, checked: Monotonic) -> Found {
-        let absent = || LoadedSecret { namespace: None, key: None, head: None, checked };
-        matches!(self, Self::NoNamespace).then(|| Ok(absent()))
-    }
 }
 
 impl Vault {
@@ -115,7 +107,7 @@ impl Vault {
             }
         }
         if heads.is_empty() {
-            return Ok(Some(plans.iter().map(|plan| plan.answer(now)).collect()));
+            return Ok(Some(plans.iter().map(|plan| self.known(plan, now)).collect()));
         }
         let asked: Vec<Key> = namespaces.keys().chain(&heads).cloned().collect();
         let mut answers = self.storage.read(&asked).await?.into_iter();
@@ -135,7 +127,7 @@ impl Vault {
         let mut found = Vec::with_capacity(plans.len());
         for one in plans {
             let Plan::Together { namespace, place, cached } = one else {
-                found.push(one.answer(now));
+                found.push(self.known(&one, now));
                 continue;
             };
             // A backend that answers too little has said nothing of this head.
@@ -144,16 +136,15 @@ impl Vault {
                 continue;
             };
             let Some(entry) = entry else {
-                self.heads.remove(&place.path);
-                let (namespace, key) = (Some(namespace), Some(place.key));
-                found.push(Some(Ok(LoadedSecret { namespace, key, head: None, checked: now })));
+                let absent = self.absent(&place.path, Some((namespace, place.key)), now);
+                found.push(Some(Ok(absent)));
                 continue;
             };
             let cached = self.remember(&place, cached, entry, verified);
             found.push(match self.open_head(&keys, &namespace, &cached).await {
                 Ok(head) => {
                     let (namespace, key, head) = (Some(namespace), Some(place.key), Some(head));
-                    Some(Ok(LoadedSecret { namespace, key, head, checked: now }))
+                    Some(Ok(LoadedSecret { namespace, key, head, absent: None, checked: now }))
                 }
                 // Another process may have rotated keys: `load` looks once more.
                 Err(Error::Tampered(Tampered::Record(RecordError::UnknownKey(_)))) => None,
@@ -161,6 +152,14 @@ impl Vault {
             });
         }
         Ok(Some(found))
+    }
+
+    /// What is known before anything is read.
+    fn known(&self, plan: &Plan, checked: Monotonic) -> Found {
+        match plan {
+            Plan::NoNamespace(path) => Some(Ok(self.absent(path, None, checked))),
+            Plan::Alone | Plan::Together { .. } => None,
+        }
     }
 
     fn plan(
@@ -172,7 +171,7 @@ impl Vault {
     ) -> Plan {
         let name = path.namespace_str();
         if absent.contains(name) {
-            return Plan::NoNamespace;
+            return Plan::NoNamespace(path.clone());
         }
         let Some(namespace) = self.namespaces.get(name) else { return Plan::Alone };
         let Some((id, names, _)) = namespace.parts() else { return Plan::Alone };
