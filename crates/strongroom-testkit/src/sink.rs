@@ -11,13 +11,14 @@ use strongroom_audit::{
 };
 use strongroom_core::{
     ActionName, Attached, AuditError, AuditReader, AuditRecord, AuditSink, DeadLog, DirectoryId,
-    Durability, Effect, EndedLog, KnownLog, LogCut, LogId, Receipt, StoreId, StoreIdentity,
-    Timestamp, TreeHead, async_trait,
+    Durability, Effect, EndedLog, KnownLog, LogCut, LogId, Receipt, RecordKind, StoreId,
+    StoreIdentity, Timestamp, TreeHead, async_trait,
 };
 
 /// Keeps the lines of its logs in memory, where a test reads them. Clones are the same sink.
 ///
-/// What is recorded is durable at once. [`beside`](Self::beside) makes another sink over the same
+/// What is recorded outlives a [`kill`](Self::kill); what the simulation loses power over is what was
+/// not synced. [`beside`](Self::beside) makes another sink over the same
 /// logs, as another process has one; they are forgotten with the last of them. A log whose sink
 /// was dropped or [`killed`](Self::kill) before it was closed is dead, and is given to the next
 /// that attaches to the same logs, to be settled.
@@ -44,6 +45,8 @@ struct Own {
     /// Dead logs that were given to this sink and are not settled yet.
     dead: Vec<LogId>,
     registered: u64,
+    /// The first line of the segment that is written.
+    segment: u64,
     failures: u32,
 }
 
@@ -56,6 +59,12 @@ struct Logs {
     lines: Vec<(Receipt, Vec<u8>)>,
     fates: BTreeMap<LogId, Fate>,
     ends: BTreeMap<LogId, EndedLog>,
+    /// How many lines of each log a power cut leaves.
+    synced: BTreeMap<LogId, u64>,
+    /// What power cuts took.
+    lost: Vec<(Receipt, Vec<u8>)>,
+    /// After so many lines a log goes on in a new segment.
+    segment_lines: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -115,6 +124,20 @@ impl MemorySink {
         self.0.die();
     }
 
+    /// The same sink whose logs go on in a new segment after so many lines: who settles a dead one
+    /// reads its last segment alone, as in a directory.
+    #[must_use]
+    pub fn with_segments(self, lines: NonZeroU32) -> Self {
+        self.logs().segment_lines = Some(lines);
+        self
+    }
+
+    /// Of what no sink over these logs has synced a power cut takes the end: of so many lines of a
+    /// log `keep` says how many stay. All of those sinks are to be [`killed`](Self::kill) first.
+    pub(crate) fn cut_power(&self, keep: &mut dyn FnMut(u64) -> u64) {
+        self.logs().cut_power(keep);
+    }
+
     /// Fails the next `count` appends as a full disk would.
     pub fn fail_next(&self, count: u32) {
         self.own().failures = count;
@@ -141,22 +164,43 @@ impl MemorySink {
     #[must_use]
     pub fn decisions(&self) -> Vec<RecordedDecision> {
         let logs = self.logs();
-        let mut names: HashMap<(LogId, NameToken), String> = HashMap::new();
         let mut decisions = Vec::new();
-        for (receipt, line) in &logs.lines {
-            match read_line(line) {
-                Ok(Line::Name(name)) => {
-                    let mut known = logs.identities.iter().rev();
-                    let opened =
-                        known.find_map(|one| one.decrypt_name(receipt.log, &name.sealed).ok());
-                    let opened = opened.unwrap_or_else(|| "?".to_owned());
-                    names.insert((receipt.log, name.token), opened);
-                }
-                Ok(Line::Decision(line)) => decisions.push(decision(*receipt, line, &names)),
-                _ => {}
+        logs.each_named(&logs.lines, |receipt, line, names| {
+            if let Line::Decision(line) = line {
+                decisions.push(decision(receipt, line, names));
             }
-        }
+        });
         decisions
+    }
+
+    /// The decisions that a power cut took.
+    pub(crate) fn lost_decisions(&self) -> Vec<RecordedDecision> {
+        let logs = self.logs();
+        let all = [logs.lines.as_slice(), &logs.lost].concat();
+        let mut lost = Vec::new();
+        logs.each_named(&all, |receipt, line, names| {
+            if let Line::Decision(line) = line
+                && logs.lost.iter().any(|(other, _)| *other == receipt)
+            {
+                lost.push(decision(receipt, line, names));
+            }
+        });
+        lost
+    }
+
+    /// The secrets that intents of heads name, an entry an intent.
+    pub(crate) fn intents(&self) -> Vec<String> {
+        let logs = self.logs();
+        let mut intents = Vec::new();
+        logs.each_named(&logs.lines, |receipt, line, names| {
+            if let Line::Intent(line) = line
+                && line.kind == RecordKind::Head
+                && let Some(token) = line.target.name()
+            {
+                intents.extend(names.get(&(receipt.log, token)).cloned());
+            }
+        });
+        intents
     }
 
     fn own(&self) -> MutexGuard<'_, Own> {
@@ -185,11 +229,10 @@ impl Drop for Sink {
     }
 }
 
-fn decision(
-    receipt: Receipt,
-    line: DecisionLine<'_>,
-    names: &HashMap<(LogId, NameToken), String>,
-) -> RecordedDecision {
+/// What tokens stand for.
+type Names = HashMap<(LogId, NameToken), String>;
+
+fn decision(receipt: Receipt, line: DecisionLine<'_>, names: &Names) -> RecordedDecision {
     let log = receipt.log;
     let name =
         |token: NameToken| names.get(&(log, token)).cloned().unwrap_or_else(|| "?".to_owned());
@@ -223,6 +266,27 @@ impl Own {
         writer.written();
     }
 
+    /// All of it is on the medium from here on.
+    fn sync(&self, logs: &mut Logs) {
+        if let Some(writer) = &self.writer {
+            logs.sync(writer.log(), writer.size());
+        }
+    }
+
+    /// Goes on in a new segment, which is on the medium as it begins, and so is all before it.
+    fn begin_segment_if_due(&mut self, logs: &mut Logs) -> Result<(), AuditError> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        let first = writer.size();
+        let is_due = |lines: NonZeroU32| first - self.segment >= u64::from(lines.get());
+        if logs.segment_lines.is_some_and(is_due) {
+            writer.begin_segment()?;
+            self.flush(first, logs);
+            self.sync(logs);
+            self.segment = first;
+        }
+        Ok(())
+    }
+
     /// Leaves its log and those that it was settling to whoever attaches next.
     fn abandon(&mut self, logs: &mut Logs) {
         let writing = self.writer.take().map(|writer| writer.log());
@@ -248,6 +312,7 @@ impl Own {
         });
         if let Some((first, _)) = ended {
             self.flush(first, logs);
+            self.sync(logs);
             self.writer = None;
         }
         for log in self.dead.drain(..) {
@@ -258,6 +323,62 @@ impl Own {
 }
 
 impl Logs {
+    /// Each line with the names that were told before it.
+    fn each_named(
+        &self,
+        lines: &[(Receipt, Vec<u8>)],
+        mut each: impl FnMut(Receipt, Line<'static>, &Names),
+    ) {
+        let mut names = Names::new();
+        for (receipt, line) in lines {
+            match read_line(line) {
+                Ok(Line::Name(name)) => {
+                    let mut known = self.identities.iter().rev();
+                    let opened =
+                        known.find_map(|one| one.decrypt_name(receipt.log, &name.sealed).ok());
+                    let opened = opened.unwrap_or_else(|| "?".to_owned());
+                    names.insert((receipt.log, name.token), opened);
+                }
+                Ok(line) => each(*receipt, line, &names),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn sync(&mut self, log: LogId, lines: u64) {
+        let synced = self.synced.entry(log).or_default();
+        *synced = lines.max(*synced);
+    }
+
+    fn cut_power(&mut self, keep: &mut dyn FnMut(u64) -> u64) {
+        let mut lengths: BTreeMap<LogId, u64> = BTreeMap::new();
+        for (receipt, _) in &self.lines {
+            lengths.insert(receipt.log, receipt.index + 1);
+        }
+        for (log, length) in &mut lengths {
+            let synced = self.synced.get(log).copied().unwrap_or(0).min(*length);
+            *length = synced + keep(*length - synced).min(*length - synced);
+        }
+        let is_left = |(at, _): &(Receipt, Vec<u8>)| {
+            lengths.get(&at.log).is_some_and(|length| at.index < *length)
+        };
+        let (left, lost) = std::mem::take(&mut self.lines).into_iter().partition(is_left);
+        self.lines = left;
+        self.lost.extend::<Vec<_>>(lost);
+    }
+
+    /// The lines of a log from the first one of its last segment on.
+    fn last_segment(&self, log: LogId) -> Vec<&[u8]> {
+        let mut lines = Vec::new();
+        for (_, line) in self.lines.iter().filter(|(at, _)| at.log == log) {
+            if matches!(read_line(line), Ok(Line::Segment(_))) {
+                lines.clear();
+            }
+            lines.push(line.as_slice());
+        }
+        lines
+    }
+
     /// Which directory they would be in.
     fn identify(&mut self, identity: &dyn StoreIdentity) -> Result<DirectoryId, AuditError> {
         if let Some(directory) = self.directory {
@@ -281,10 +402,13 @@ impl Logs {
         let (mut dead, mut settled) = (Vec::new(), HashSet::new());
         for log in &found {
             let mut reader = DeadLogReader::new(*log);
-            for (_, line) in self.lines.iter().filter(|(at, _)| at.log == *log) {
+            for line in self.last_segment(*log) {
                 reader.push(line)?;
             }
-            dead.push(reader.finish(identity, &mut settled)?);
+            let found = reader.finish(identity, &mut settled)?;
+            // What is settled now must not vanish in a power cut later.
+            self.sync(*log, found.size);
+            dead.push(found);
         }
         for log in &mut dead {
             log.open.retain(|intent| !settled.contains(&intent.receipt));
@@ -316,17 +440,21 @@ impl AuditSink for MemorySink {
         logs.store = Some(store.store());
         logs.identities.push(store);
         logs.fates.insert(log, Fate::Held);
-        (own.writer, own.registered) = (Some(writer), 0);
+        (own.writer, own.registered, own.segment) = (Some(writer), 0, 0);
         own.flush(0, &mut logs);
+        logs.sync(log, 1);
         Ok(Attached { log, directory: Some(directory), logs: known, dead })
     }
 
     async fn append(
         &self,
         records: &[AuditRecord],
-        _at_least: Durability,
+        at_least: Durability,
     ) -> Result<Vec<Receipt>, AuditError> {
         let mut own = self.own();
+        if own.failures == 0 {
+            own.begin_segment_if_due(&mut self.logs())?;
+        }
         let writer = own.writer.as_mut().ok_or(AuditError::Closed)?;
         let first = writer.size();
         let receipts = writer.append(records)?;
@@ -339,6 +467,11 @@ impl AuditSink for MemorySink {
         }
         let mut logs = self.logs();
         own.flush(first, &mut logs);
+        // A log that is said to be settled stays so.
+        let settles = records.iter().any(|record| matches!(record, AuditRecord::Closed(_)));
+        if at_least == Durability::Synced || settles {
+            own.sync(&mut logs);
+        }
         for record in records {
             if let AuditRecord::Closed(closed) = record {
                 own.dead.retain(|dead| *dead != closed.log);
@@ -349,8 +482,10 @@ impl AuditSink for MemorySink {
     }
 
     async fn sync(&self, up_to: &Receipt) -> Result<(), AuditError> {
-        let is_own = self.own().writer.as_ref().is_some_and(|writer| writer.log() == up_to.log);
-        if is_own { Ok(()) } else { Err(AuditError::Closed) }
+        let own = self.own();
+        let size = own.size_of(up_to.log).ok_or(AuditError::Closed)?;
+        self.logs().sync(up_to.log, size.min(up_to.index.saturating_add(1)));
+        Ok(())
     }
 
     fn checkpoint(&self, log: LogId) -> Result<Option<TreeHead>, AuditError> {
@@ -453,5 +588,59 @@ impl AuditReader for MemorySink {
         lines.retain(|(receipt, _)| after.is_none_or(|after| receipt > after));
         lines.truncate(usize::try_from(limit.get()).unwrap_or(usize::MAX));
         Ok(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_executor::block_on;
+    use strongroom_core::{Opaque, Principal};
+    use strongroom_engine::Strongroom;
+
+    use super::*;
+    use crate::room::AllowAll;
+    use crate::{MemorySeal, MemoryStorage, SeededEntropy};
+
+    fn is_segment(line: &[u8]) -> bool {
+        matches!(read_line(line), Ok(Line::Segment(_)))
+    }
+
+    /// What is synced stays, what comes after it goes, and whoever opens next settles what is left.
+    #[test]
+    fn a_power_cut_takes_what_was_not_synced() {
+        for lines in [None, NonZeroU32::new(5)] {
+            let sink = MemorySink::new();
+            let sink = lines.into_iter().fold(sink, MemorySink::with_segments);
+            let (storage, seal) = (MemoryStorage::new(), MemorySeal::new());
+            let builder = |sink: &MemorySink, seed| {
+                let builder = Strongroom::builder().storage(storage.clone()).seal(seal.clone());
+                let builder = builder.policy(AllowAll).audit(sink.clone());
+                builder.entropy(SeededEntropy::new(seed))
+            };
+            let room = block_on(builder(&sink, 1).create()).unwrap();
+            let session = room.session(Principal::user("alice"));
+            for _ in 0..4 {
+                block_on(session.put("prod/db", Opaque::new(b"value"))).unwrap();
+            }
+            block_on(session.get::<Opaque>("prod/db")).unwrap();
+            sink.kill();
+            let before = sink.lines();
+            assert_eq!(before.iter().any(|line| is_segment(line)), lines.is_some());
+            sink.cut_power(&mut |_| 0);
+            let after = sink.lines();
+            assert!(after.len() < before.len() && before.starts_with(&after));
+            assert_eq!(sink.intents(), ["prod/db"; 4]);
+            let lost = sink.lost_decisions();
+            assert!(lost.iter().all(|decision| decision.target == "prod/db") && !lost.is_empty());
+
+            let next = sink.beside();
+            let room = block_on(builder(&next, 2).open()).unwrap();
+            let session = room.session(Principal::user("alice"));
+            assert_eq!(block_on(session.verify()).unwrap().accusations().count(), 0);
+            let told = next.lines();
+            let outcomes =
+                told.iter().filter(|line| matches!(read_line(line), Ok(Line::Outcome(_))));
+            assert!(outcomes.count() >= 4);
+        }
     }
 }

@@ -23,6 +23,11 @@ use crate::{ManualClock, MemorySink};
 /// How old a cached read may be.
 const CACHED: Duration = Duration::from_secs(30);
 
+/// More heads than a head remembers writes.
+const CHURNS: usize = 10;
+/// Longer than a permit lives.
+const PERMIT_ENDS: Duration = Duration::from_secs(61);
+
 /// A caller of an engine.
 pub(super) struct Client {
     name: String,
@@ -34,6 +39,10 @@ pub(super) struct Client {
     seen: [Option<Version>; PATHS.len()],
     /// Writes of which it does not know the end, by their place in the history.
     doubts: Vec<(usize, Indeterminate)>,
+    /// Whether the store has an anchor, so that it asks that for some reads.
+    is_anchored: bool,
+    /// Whether nobody else uses the store.
+    is_alone: bool,
 }
 
 /// The bytes of a value: its number in digits, and then as many dots as it takes.
@@ -57,10 +66,16 @@ impl Client {
         sink: MemorySink,
         clock: ManualClock,
         history: Rc<RefCell<History>>,
+        is_anchored: bool,
     ) -> Self {
         let session = room.session(Principal::user("alice"));
         let (seen, doubts) = ([None; PATHS.len()], Vec::new());
-        Self { name, session, sink, clock, history, seen, doubts }
+        Self { name, session, sink, clock, history, seen, doubts, is_anchored, is_alone: false }
+    }
+
+    /// The same for a store that nobody else uses, and on which nothing fails.
+    pub(super) fn alone(self) -> Self {
+        Self { is_alone: true, ..self }
     }
 
     /// Does its steps, one after the other.
@@ -98,7 +113,27 @@ impl Client {
             }
             Act::Get(path) => {
                 let begin = self.moment();
+                let session = match self.is_anchored && step.number.is_multiple_of(4) {
+                    true => session.with_freshness(Freshness::Pinned),
+                    false => session,
+                };
                 let read = session.read::<Opaque>(&*name_of(path)).await;
+                self.saw(path, begin, false, read.map(|read| (read.version, read.secret)))
+            }
+            Act::GetOutdated(path) => self.get_outdated(step.number, path).await,
+            Act::GetExpired(path) => {
+                let permit = match session.authorize::<strongroom_core::Read>(&*name_of(path)).await
+                {
+                    Ok(permit) => permit,
+                    Err(error) => return self.told(&error),
+                };
+                self.clock.advance(PERMIT_ENDS);
+                let begin = self.moment();
+                let read = permit.read::<Opaque>().await;
+                if !read.as_ref().is_err_and(is_stale) {
+                    let fault = format!("{} reads path {path} under an expired permit", self.name);
+                    self.history.borrow_mut().fault(fault);
+                }
                 self.saw(path, begin, false, read.map(|read| (read.version, read.secret)))
             }
             Act::GetCached(path) => {
@@ -117,6 +152,16 @@ impl Client {
                 let update = MetadataUpdate::new().label("step", step.number.to_string());
                 let done = session.update_metadata(&*name_of(path), update).await;
                 self.ended(at, done.map(|()| None))
+            }
+            Act::Churn(path) => {
+                let mut told = String::new();
+                for round in 0..CHURNS {
+                    let at = self.begin(path, Kind::Label);
+                    let update = MetadataUpdate::new().label("round", round.to_string());
+                    let done = session.update_metadata(&*name_of(path), update).await;
+                    told = self.ended(at, done.map(|()| None));
+                }
+                told
             }
             Act::Delete(path) => {
                 let at = self.begin(path, Kind::Delete);
@@ -176,7 +221,7 @@ impl Client {
                 "done".to_owned()
             }
             // What ends an engine is no act of a client.
-            Act::Kill(_) | Act::Close | Act::CloseEarly => String::new(),
+            Act::Kill(_) | Act::CutPower(_) | Act::Close | Act::CloseEarly => String::new(),
         }
     }
 
@@ -215,6 +260,25 @@ impl Client {
             *seen = Some(*version);
         }
         self.ended(at, done.map(Some))
+    }
+
+    /// Asks for a permit, puts, and reads under the permit. It shows what was there as it was granted,
+    /// if anything: what this process has seen since is in its cache, as long as that keeps it.
+    async fn get_outdated(&mut self, number: u64, path: usize) -> String {
+        let begin = self.moment();
+        let permit = self.session.authorize::<strongroom_core::Read>(&*name_of(path)).await;
+        let put = self.put(number, path, 40, Guess::Any, false).await;
+        let permit = match permit {
+            Ok(permit) => permit,
+            Err(error) => return format!("{}, {put}", self.told(&error)),
+        };
+        let read = permit.read::<Opaque>().await;
+        if self.is_alone && !read.as_ref().is_err_and(is_stale) {
+            let fault = format!("{} reads path {path} under an outdated permit", self.name);
+            self.history.borrow_mut().fault(fault);
+        }
+        let read = self.saw(path, begin, false, read.map(|read| (read.version, read.secret)));
+        format!("{put}, {read}")
     }
 
     async fn get_many(&mut self) -> String {
@@ -392,6 +456,10 @@ impl Client {
         }
         full
     }
+}
+
+fn is_stale(error: &Error) -> bool {
+    matches!(error, Error::Unavailable(Unavailable::StalePermit))
 }
 
 /// An engine that takes its own batch for one that cannot be has lost count of its records.

@@ -31,6 +31,7 @@ mod dice;
 mod executor;
 mod history;
 mod plan;
+mod records;
 mod run;
 mod shrink;
 mod storage;

@@ -80,12 +80,18 @@ pub enum Act {
     Get(usize),
     /// Reads what was in force some seconds ago, where that is cached.
     GetCached(usize),
+    /// Reads under a permit that was granted before this client wrote there itself.
+    GetOutdated(usize),
+    /// Reads under a permit that was granted more than a minute ago.
+    GetExpired(usize),
     /// Reads what is in force on all paths.
     GetMany,
     /// Reads the metadata.
     Look(usize),
     /// Sets a label.
     Label(usize),
+    /// Sets a label over and over, until no head remembers what was written before.
+    Churn(usize),
     /// Deletes what is in force.
     Delete(usize),
     /// Brings it back.
@@ -119,6 +125,9 @@ pub enum Act {
     /// The engine is killed when its tasks were polled so often, or at the latest when its clients
     /// have done what comes before. A new one opens the store.
     Kill(u32),
+    /// The power goes when the engine's tasks were polled so often, or likewise: all engines are
+    /// killed, and of their logs what was not synced is lost.
+    CutPower(u32),
     /// The engine is closed when its clients are done, and a new one opens the store.
     Close,
     /// It is closed when the first of its clients is done.
@@ -151,6 +160,10 @@ pub struct Plan {
     pub batches: Batches,
     /// Whether the store has a change mark, so that engines read from their caches.
     pub marks: bool,
+    /// Whether the store has an anchor outside.
+    pub anchored: bool,
+    /// Whether logs go on in a new segment after some lines.
+    pub segmented: bool,
     /// What goes wrong.
     pub faults: SimFaults,
     /// Who does what.
@@ -205,6 +218,7 @@ impl Plan {
             faults.landings /= 15;
         }
         let marks = dice.per_mille(750);
+        let (anchored, segmented) = (dice.per_mille(400), dice.per_mille(500));
         let mut steps = Vec::with_capacity(size.engines * size.steps);
         for engine in 0..size.engines {
             for _ in 0..size.steps {
@@ -214,7 +228,7 @@ impl Plan {
                 steps.push(Step { engine, client, act, dropped_after, number });
             }
         }
-        Self { seed, batches, marks, faults, steps }
+        Self { seed, batches, marks, anchored, segmented, faults, steps }
     }
 }
 
@@ -241,8 +255,11 @@ fn act(dice: &mut Dice) -> Act {
         62..84 => Act::Get(path),
         84..90 => Act::GetCached(path),
         90..94 => Act::GetMany,
-        94..110 => Act::Look(path),
-        110..116 => Act::Label(path),
+        94..97 => Act::GetOutdated(path),
+        97 => Act::GetExpired(path),
+        98..110 => Act::Look(path),
+        110..114 => Act::Label(path),
+        114..116 => Act::Churn(path),
         116..124 => Act::Delete(path),
         124..132 => Act::Undelete(path),
         132..137 => Act::Destroy(path),
@@ -258,7 +275,8 @@ fn act(dice: &mut Dice) -> Act {
         184..187 => Act::StepBack(dice.below(100_000)),
         187..190 => Act::Advance(dice.below(40)),
         190..192 => Act::FailAppends(1 + dice.below(3)),
-        192..196 => Act::Kill(dice.below(2000)),
+        192..195 => Act::Kill(dice.below(2000)),
+        195 => Act::CutPower(dice.below(4000)),
         196..199 => Act::Close,
         _ => Act::CloseEarly,
     }
@@ -266,9 +284,12 @@ fn act(dice: &mut Dice) -> Act {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, batches, marks, faults, steps } = self;
-        let mark = if *marks { "a" } else { "no" };
-        writeln!(f, "seed {seed}, {batches:?} batches, {mark} change mark, {faults:?}")?;
+        let Self { seed, batches, marks, anchored, segmented, faults, steps } = self;
+        let or_no = |has| if has { "a" } else { "no" };
+        let (mark, anchor) = (or_no(*marks), or_no(*anchored));
+        let logs = if *segmented { "segments" } else { "one piece" };
+        writeln!(f, "seed {seed}, {batches:?} batches, {mark} change mark, {anchor} anchor,")?;
+        writeln!(f, "logs in {logs}, {faults:?}")?;
         writeln!(f, "{} steps:", steps.len())?;
         for step in steps {
             write!(f, "  {}/{} #{} {:?}", step.engine, step.client, step.number, step.act)?;
@@ -298,8 +319,11 @@ mod tests {
             "Get(",
             "GetCached",
             "GetMany",
+            "GetOutdated",
+            "GetExpired",
             "Look",
             "Label",
+            "Churn",
             "Delete",
             "Undelete",
             "Destroy(",
@@ -316,6 +340,7 @@ mod tests {
             "Advance",
             "FailAppends",
             "Kill",
+            "CutPower",
             "Close",
             "CloseEarly",
         ] {

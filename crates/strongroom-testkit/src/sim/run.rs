@@ -1,11 +1,11 @@
 //! Many engines on one store, from the first opening to the last verification.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use strongroom_audit::{Line, read_line};
-use strongroom_core::{Receipt, Storage};
+use strongroom_core::Storage;
 use strongroom_engine::{Builder, Error, Strongroom};
 
 use super::check::check;
@@ -14,12 +14,15 @@ use super::dice::Dice;
 use super::executor::{SimExecutor, Stuck, TaskId};
 use super::history::{Fate, History};
 use super::plan::{Act, CHECKED, FRESH, Guess, Plan, Step};
+use super::records;
 use super::storage::{SimFaults, SimStorage};
 use crate::room::AllowAll;
-use crate::{Delaying, ManualClock, MemorySeal, MemorySink, SeededEntropy};
+use crate::{Delaying, ManualClock, MemoryAnchor, MemorySeal, MemorySink, SeededEntropy};
 
 /// Values are split beyond that many bytes, so that a few thousand make several parts.
 const VALUE_BYTES: std::num::NonZeroUsize = std::num::NonZeroUsize::new(4096).unwrap();
+/// Lines of a segment, where logs have several.
+const SEGMENT_LINES: NonZeroU32 = NonZeroU32::new(40).unwrap();
 /// How often an engine tries to open the store on a bad day.
 const OPENINGS: u32 = 100;
 /// No step takes so many polls, all its retries included.
@@ -62,7 +65,12 @@ pub fn simulate<S: Storage>(plan: &Plan, backend: impl Fn() -> S) -> Run {
     let world = World {
         clock: ManualClock::new(),
         seal: MemorySeal::new(),
-        logs: MemorySink::new(),
+        logs: if plan.segmented {
+            MemorySink::new().with_segments(SEGMENT_LINES)
+        } else {
+            MemorySink::new()
+        },
+        anchor: plan.anchored.then(MemoryAnchor::new),
         store: if plan.marks { store } else { store.without_change_mark() },
         backend: &backend,
         faults: plan.faults,
@@ -77,6 +85,7 @@ struct World<'a, S> {
     clock: ManualClock,
     seal: MemorySeal,
     logs: MemorySink,
+    anchor: Option<MemoryAnchor>,
     store: SimStorage<S>,
     backend: &'a dyn Fn() -> S,
     faults: SimFaults,
@@ -87,17 +96,22 @@ struct World<'a, S> {
 impl<S: Storage> World<'_, S> {
     /// A process that is about to open the store.
     fn process(&mut self, sink: &MemorySink, faults: SimFaults) -> Builder {
-        Strongroom::builder()
+        let builder = Strongroom::builder()
             .storage(self.store.beside((self.backend)(), self.seeds.roll(), faults))
             .seal(self.seal.clone())
             .policy(AllowAll)
             .audit(Delaying::new(sink.clone()))
             .clock(self.clock.clone())
-            .entropy(SeededEntropy::new(self.seeds.roll()))
+            .entropy(SeededEntropy::new(self.seeds.roll()));
+        match &self.anchor {
+            Some(anchor) => builder.anchor(anchor.clone()),
+            None => builder,
+        }
     }
 
     fn client(&self, name: String, room: &Strongroom, sink: &MemorySink) -> Client {
-        Client::new(name, room, sink.clone(), self.clock.clone(), Rc::clone(&self.history))
+        let (sink, clock) = (sink.clone(), self.clock.clone());
+        Client::new(name, room, sink, clock, Rc::clone(&self.history), self.anchor.is_some())
     }
 }
 
@@ -136,7 +150,7 @@ impl Engine {
         let (mut lives, mut life) = (VecDeque::new(), new(last));
         for step in plan.steps.iter().filter(|step| step.engine == number) {
             match step.act {
-                end @ (Act::Kill(_) | Act::Close | Act::CloseEarly) => {
+                end @ (Act::Kill(_) | Act::CutPower(_) | Act::Close | Act::CloseEarly) => {
                     life.end = end;
                     lives.push_back(std::mem::replace(&mut life, new(last)));
                 }
@@ -198,13 +212,14 @@ impl<'a, S: Storage> Simulation<'a, S> {
         for engine in &mut engines {
             self.kill(engine);
         }
+        if self.world.seeds.per_mille(500) {
+            self.cut_power();
+        }
         let polls = self.executor.polls();
         futures_executor::block_on(self.last_engine());
         let log = self.world.logs.lines();
         let mut history = self.world.history.borrow_mut();
-        if let Some(open) = open_intents(&self.world.logs) {
-            history.fault(open);
-        }
+        records::check(&self.world.logs, &mut history);
         let faults = check(&history);
         Run { faults, transcript: std::mem::take(&mut history.lines), log, polls }
     }
@@ -225,39 +240,56 @@ impl<'a, S: Storage> Simulation<'a, S> {
             if turn.ended {
                 engine.tasks.retain(|task| *task != turn.task);
             }
-            self.after_turn(engine, turn.ended);
+            if self.after_turn(engine, turn.ended) {
+                engines.iter_mut().for_each(|engine| self.kill(engine));
+                self.cut_power();
+                engines.iter_mut().for_each(|engine| self.next_life(engine));
+            }
         }
     }
 
-    /// Goes on with an engine whose task had a turn.
-    fn after_turn(&mut self, engine: &mut Engine, ended: bool) {
+    /// Takes from the logs of engines that are all dead what was not synced.
+    fn cut_power(&mut self) {
+        let Self { world, .. } = self;
+        let seeds = &mut world.seeds;
+        world.logs.cut_power(&mut |lines| {
+            let most = u32::try_from(lines).unwrap_or(u32::MAX);
+            u64::from(seeds.below(most.saturating_add(1)))
+        });
+        world.history.borrow_mut().line("the power went".to_owned());
+    }
+
+    /// Goes on with an engine whose task had a turn. Whether the power goes now.
+    fn after_turn(&mut self, engine: &mut Engine, ended: bool) -> bool {
         let end = engine.lives.front().map_or(Act::Close, |life| life.end);
-        let is_due = matches!(end, Act::Kill(polls) if engine.polls >= u64::from(polls));
-        if is_due && engine.stage != Stage::Closing {
-            self.kill(engine);
-            return self.next_life(engine);
+        let is_due = matches!(end, Act::Kill(polls) | Act::CutPower(polls)
+            if engine.polls >= u64::from(polls));
+        let is_done = ended && engine.stage == Stage::Running && engine.tasks.is_empty();
+        if is_due && engine.stage != Stage::Closing || is_done {
+            match end {
+                Act::CutPower(_) => return true,
+                Act::Kill(_) => {
+                    self.kill(engine);
+                    self.next_life(engine);
+                    return false;
+                }
+                _ => {}
+            }
         }
         if !ended {
-            return;
+            return false;
         }
         match engine.stage {
             Stage::Opening if engine.room.borrow().is_some() => self.start(engine),
             Stage::Opening => self.open(engine),
-            Stage::Running if matches!(end, Act::Kill(_)) => {
-                if engine.tasks.is_empty() {
-                    self.kill(engine);
-                    self.next_life(engine);
-                }
-            }
-            Stage::Running if engine.tasks.is_empty() || end == Act::CloseEarly => {
-                self.close(engine);
-            }
+            Stage::Running if is_done || end == Act::CloseEarly => self.close(engine),
             Stage::Closing if engine.tasks.is_empty() => {
                 self.kill(engine);
                 self.next_life(engine);
             }
             Stage::Running | Stage::Closing => {}
         }
+        false
     }
 
     fn next_life(&mut self, engine: &mut Engine) {
@@ -352,7 +384,7 @@ impl<'a, S: Storage> Simulation<'a, S> {
             };
             // Nothing of the dead may have an effect from here on.
             self.world.store.land_all().await;
-            let mut client = self.world.client(format!("last.{round}"), &room, &sink);
+            let mut client = self.world.client(format!("last.{round}"), &room, &sink).alone();
             let mut number = LAST * (round + 1);
             let mut step = |act| {
                 number += 1;
@@ -368,6 +400,7 @@ impl<'a, S: Storage> Simulation<'a, S> {
                     history.borrow_mut().fault(format!("path {path} takes no put at the end"));
                 }
                 client.step(&step(Act::Get(path))).await;
+                client.step(&step(Act::GetOutdated(path))).await;
             }
             let fresh: BTreeSet<usize> = {
                 let history = history.borrow();
@@ -386,20 +419,4 @@ impl<'a, S: Storage> Simulation<'a, S> {
             }
         }
     }
-}
-
-/// Says how many intents no log tells the end of, where there are any.
-fn open_intents(logs: &MemorySink) -> Option<String> {
-    let (mut intents, mut told) = (HashSet::new(), HashSet::new());
-    for (receipt, line) in logs.places() {
-        match read_line(&line) {
-            Ok(Line::Intent(_)) => drop(intents.insert(receipt)),
-            Ok(Line::Outcome(line)) => {
-                told.insert(Receipt { log: line.log, index: line.intent });
-            }
-            _ => {}
-        }
-    }
-    let open = intents.difference(&told).count();
-    (open > 0).then(|| format!("{open} intents are open at the end"))
 }
