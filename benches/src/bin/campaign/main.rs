@@ -4,6 +4,7 @@ mod io_errors;
 mod kill;
 mod power_cut;
 mod processes;
+mod rollback;
 mod simulation;
 mod tamper;
 
@@ -14,11 +15,12 @@ use strongroom_benches::{Outcome, child, flag_value, has_flag, say};
 /// A campaign: whether it runs in full, and the seed that repeats it.
 type Campaign = fn(bool, u64) -> Outcome;
 
-const CAMPAIGNS: [(&str, Campaign); 6] = [
+const CAMPAIGNS: [(&str, Campaign); 7] = [
     ("io-errors", io_errors::run),
     ("kill", kill::run),
     ("power-cut", power_cut::run),
     ("processes", processes::run),
+    ("rollback", rollback::run),
     ("simulation", simulation::run),
     ("tamper", tamper::run),
 ];
