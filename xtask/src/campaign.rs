@@ -3,18 +3,28 @@
 
 use std::time::UNIX_EPOCH;
 
-use crate::Outcome;
 use crate::bars::{binary, build};
 use crate::cargo::succeeds;
+use crate::{Outcome, mutants};
 
-const USAGE: &str = "usage: cargo xtask campaign NAME [--full] [--seed N], or --list";
+const USAGE: &str = "\
+usage: cargo xtask campaign NAME [--full] [--seed N], or --list
+       cargo xtask campaign mutants [--full] [--only ID] [--seed N]";
+/// The campaign against the simulation itself, which builds what it runs.
+const MUTANTS: &str = "mutants";
 
 /// Runs one, and prints the seed that repeats it.
 pub(crate) fn run(options: &[&str]) -> Outcome {
     let asked = if options == ["--list"] { None } else { Some(parse(options)?) };
+    if let Some(Asked { name, full, seed, only }) = &asked
+        && name == MUTANTS
+    {
+        return mutants::run(*full, only.as_deref(), seed.unwrap_or(1));
+    }
     build()?;
     let mut command = binary("campaign")?;
     let Some(asked) = asked else {
+        println!("{MUTANTS}");
         return succeeds(command.arg("--list"), "campaign --list");
     };
     let seed = asked.seed.unwrap_or_else(seed_of_now);
@@ -32,6 +42,8 @@ struct Asked {
     name: String,
     full: bool,
     seed: Option<u64>,
+    /// One planted fault alone.
+    only: Option<String>,
 }
 
 fn parse(options: &[&str]) -> Result<Asked, String> {
@@ -40,7 +52,7 @@ fn parse(options: &[&str]) -> Result<Asked, String> {
     if name.starts_with("--") {
         return Err(usage());
     }
-    let mut asked = Asked { name: (*name).to_owned(), full: false, seed: None };
+    let mut asked = Asked { name: (*name).to_owned(), full: false, seed: None, only: None };
     loop {
         rest = match rest {
             [] => return Ok(asked),
@@ -50,6 +62,10 @@ fn parse(options: &[&str]) -> Result<Asked, String> {
             }
             ["--seed", seed, rest @ ..] => {
                 asked.seed = Some(seed.parse().map_err(|_| usage())?);
+                rest
+            }
+            ["--only", id, rest @ ..] if asked.name == MUTANTS => {
+                asked.only = Some((*id).to_owned());
                 rest
             }
             _ => return Err(usage()),
@@ -68,10 +84,13 @@ mod tests {
 
     #[test]
     fn options_in_any_order() {
-        let all = Ok(Asked { name: "kill".into(), full: true, seed: Some(7) });
+        let all = Ok(Asked { name: "kill".into(), full: true, seed: Some(7), only: None });
         assert_eq!(parse(&["kill", "--full", "--seed", "7"]), all);
         assert_eq!(parse(&["kill", "--seed", "7", "--full"]), all);
-        assert_eq!(parse(&["kill"]), Ok(Asked { name: "kill".into(), full: false, seed: None }));
+        assert_eq!(
+            parse(&["kill"]),
+            Ok(Asked { name: "kill".into(), full: false, seed: None, only: None })
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod bars;
 mod campaign;
 mod cargo;
 mod fuzz;
+mod mutants;
 mod python;
 mod test;
 mod tidy;
@@ -21,6 +22,8 @@ usage: cargo xtask COMMAND
   bars [PART] [--quick]    measure the bars of a part, or of all, and say pass or fail
   campaign NAME [--full] [--seed N]
                            run a campaign that takes longer than the tests have
+  campaign mutants [--full] [--only ID] [--seed N]
+                           plant each known fault, and see that the simulation finds it
   bars --list, campaign --list
                            what there is";
 
