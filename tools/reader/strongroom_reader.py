@@ -270,23 +270,61 @@ def read_head(records, store, namespaces, accepted, key, record):
     reader.padding()
 
 
-def root_of(leaves):
-    if not leaves:
-        return sha256(b"")
-    if len(leaves) == 1:
-        return leaves[0]
-    split = 1 << ((len(leaves) - 1).bit_length() - 1)
-    return sha256(b"\x01" + root_of(leaves[:split]) + root_of(leaves[split:]))
+class Tree:
+    """The roots of the perfect subtrees over the lines so far, the largest first."""
+
+    def __init__(self, size=0, roots=()):
+        heights = [bit for bit in reversed(range(size.bit_length())) if size >> bit & 1]
+        assert len(heights) == len(roots)
+        self.size, self.subtrees, self.heads = size, list(zip(heights, roots)), {}
+        self.heads[size] = self.root()
+
+    def push(self, raw):
+        self.subtrees.append((0, sha256(b"\x00" + raw)))
+        while len(self.subtrees) > 1 and self.subtrees[-2][0] == self.subtrees[-1][0]:
+            (height, left), (_, right) = self.subtrees[-2:]
+            self.subtrees[-2:] = [(height + 1, sha256(b"\x01" + left + right))]
+        self.size += 1
+        self.heads[self.size] = self.root()
+
+    def root(self):
+        roots = [root for _, root in self.subtrees]
+        if not roots:
+            return sha256(b"")
+        right = roots.pop()
+        while roots:
+            right = sha256(b"\x01" + roots.pop() + right)
+        return right
+
+    def frontier(self):
+        return [root.hex() for _, root in self.subtrees]
 
 
-def frontier_of(leaves):
-    """The roots of the perfect subtrees, the largest first."""
-    roots, start = [], 0
-    for bit in reversed(range(len(leaves).bit_length())):
-        if len(leaves) >> bit & 1:
-            roots.append(root_of(leaves[start : start + (1 << bit)]).hex())
-            start += 1 << bit
-    return roots
+SNAPSHOT = "pruned", "kept", "older", "missed", "unsettled", "erased"
+
+
+class Snapshots:
+    """What a log tells of lines that were pruned."""
+
+    def __init__(self):
+        self.begun, self.unsigned, self.signed = None, None, []
+
+    def take(self, line, is_rest):
+        if line["t"] == "snapshot":
+            self.begun = [line]
+        elif self.begun is None:
+            assert is_rest or line["t"] not in (*SNAPSHOT, "snapshot-end"), "of no snapshot"
+        elif line["t"] in SNAPSHOT:
+            self.begun.append(line)
+        elif line["t"] == "snapshot-end":
+            first, *lines = self.begun
+            assert line["number"] == first["number"] and int(line["lines"]) == len(lines)
+            self.begun, self.unsigned = None, (int(line["number"]), lines)
+
+    def sign(self):
+        if self.unsigned:
+            self.signed.append(self.unsigned)
+        self.unsigned = None
 
 
 def log_lines(path, is_last):
@@ -302,22 +340,31 @@ def log_lines(path, is_last):
 
 def read_log(paths, store, audit, accepted):
     """All segments of a log, in order."""
-    leaves, names, told, opened, first, ended = [], [], set(), {}, None, False
+    tree, snapshots = Tree(), Snapshots()
+    names, told, opened, erased, first, ended, start = [], set(), {}, [], None, False, 0
     token_key = expand(audit, b"strongroom/token/v1\0", 32)
     log = bytes.fromhex(paths[0].name.split(".")[0])
-    for number, path in enumerate(paths):
+    number = int(paths[0].name.split(".")[1]) if paths[0].name.count(".") > 1 else 0
+    last = number + len(paths) - 1
+    for number, path in enumerate(paths, number):
         name = f"{log.hex()}.{number:06}.jsonl" if number else f"{log.hex()}.jsonl"
         assert path.name == name, "a segment is missing"
         to_carry = None
-        for raw in log_lines(path, number + 1 == len(paths)):
+        for raw in log_lines(path, number == last):
             line = json.loads(raw)
             assert json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() == raw
+            if first is None and number:  # all before it was pruned: it signs what that was
+                start = int(line["size"])
+                tree = Tree(start, [bytes.fromhex(root) for root in line["frontier"]])
             first = first or line
+            snapshots.take(line, start > 0)
             if to_carry and line["t"] not in ("name", "carried"):
                 raise AssertionError("an open write is not carried over")
             if to_carry is None:
                 assert line["t"] == ("segment" if number else "open")
                 to_carry, told = sorted(opened) if number else [], set()
+                if start and tree.size == start:
+                    to_carry = [None] * int(line["carried"])
             if line["t"] == "name":
                 sealed = bytes.fromhex(line["sealed"])
                 reader = Reader(open_record(audit, sealed, 6, store, log, accepted=accepted))
@@ -332,43 +379,76 @@ def read_log(paths, store, audit, accepted):
                 assert line["t"] == "decision" and line["effect"] != "allow"
                 assert 1 < int(line["count"]) < 1 << 64, "a count"
             if line["t"] == "intent":
-                opened[len(leaves)] = [line.get(k) for k in CARRIED]
+                erased += line.get("erases", [])
+                opened[tree.size] = [line.get(k) for k in CARRIED]
             if line["t"] == "outcome" and line["log"] == log.hex() and line["outcome"] != "unknown":
                 opened.pop(int(line["intent"]), None)
             if line["t"] == "carried":
-                assert to_carry and int(line["intent"]) == to_carry.pop(0)
-                assert opened[int(line["intent"])] == [line.get(k) for k in CARRIED]
+                intent = int(line["intent"])
+                assert to_carry and to_carry.pop(0) in (intent, None)
+                if intent < start:
+                    opened.setdefault(intent, [line.get(k) for k in CARRIED])
+                assert opened[intent] == [line.get(k) for k in CARRIED]
             if line["t"] == "segment":
-                assert int(line["number"]) == number and int(line["carried"]) == len(opened)
-                assert line["frontier"] == frontier_of(leaves)
+                assert int(line["number"]) == number and int(line["carried"]) == len(to_carry)
+                assert line["frontier"] == tree.frontier()
                 assert all(line[k] == first[k] for k in IDENTITY)
             if line["t"] in ("checkpoint", "segment"):
-                origin, root = first["origin"], root_of(leaves)
-                assert int(line["size"]) == len(leaves)
+                origin, root = first["origin"], tree.root()
+                assert int(line["size"]) == tree.size
                 assert line.get("root", root.hex()) == root.hex()
-                note = f"{origin}\n{len(leaves)}\n{base64.b64encode(root).decode()}\n"
+                note = f"{origin}\n{tree.size}\n{base64.b64encode(root).decode()}\n"
                 log_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["log_key"]))
                 log_key.verify(bytes.fromhex(line["signature"]), note.encode())
+                snapshots.sign()
             ended = line["t"] == "close"
             if ended:
-                root = root_of(leaves)
-                assert int(line["size"]) == len(leaves) and line["root"] == root.hex()
+                root = tree.root()
+                assert int(line["size"]) == tree.size and line["root"] == root.hex()
                 message = b"strongroom/log-close/v1\0" + first["origin"].encode() + b"\0"
-                message += struct.pack(">QQ", int(line["at"]), len(leaves)) + root
+                message += struct.pack(">QQ", int(line["at"]), tree.size) + root
                 message += struct.pack(">Q", int(line["registered"]))
                 log_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["log_key"]))
                 log_key.verify(bytes.fromhex(line["signature"]), message)
-            leaves.append(sha256(b"\x00" + raw))
+                snapshots.sign()
+            tree.push(raw)
         assert to_carry == [], "an open write is not carried over"
-    assert first["t"] == "open" and first["origin"] == f"strongroom/{store.hex()}/{log.hex()}"
+    assert first["t"] == ("segment" if start else "open")
+    assert first["origin"] == f"strongroom/{store.hex()}/{log.hex()}"
     certified = b"strongroom/log-certificate/v1\0" + store + log + bytes.fromhex(first["log_key"])
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(first["store_key"]))
     key.verify(bytes.fromhex(first["certificate"]), certified)
-    shown = {"log": log.hex(), "lines": len(leaves), "root": root_of(leaves).hex(), "names": names}
-    return shown, leaves, ended, bytes.fromhex(first["directory"])
+    shown = {"log": log.hex(), "lines": tree.size, "root": tree.root().hex(), "names": names}
+    directory = bytes.fromhex(first["directory"])
+    return shown, Log(tree, start, ended, directory, snapshots.signed, erased)
 
 
-def check_registry(store, directories, key, record, logs):
+class Log:
+    def __init__(self, tree, start, ended, directory, snapshots, erased):
+        self.tree, self.start, self.ended, self.directory = tree, start, ended, directory
+        self.snapshots, self.erased = snapshots, erased
+
+
+def check_pruned(logs, records):
+    """What is gone of the logs, against the newest snapshot. Logs that are gone, with their sizes."""
+    newest = max((found for log in logs.values() for found in log.snapshots), default=(0, []))
+    lines = newest[1]
+    parts = {line["log"]: line for line in lines if line["t"] == "pruned"}
+    for name, log in logs.items():
+        part = parts.get(name)
+        assert log.start == 0 or part and log.start <= int(part["size"]), "lines are missing"
+        if part and log.tree.size >= int(part["size"]):
+            assert log.tree.heads[int(part["size"])].hex() == part["root"], "other lines were pruned"
+    assert all(part["rest"] != "open" or name in logs for name, part in parts.items())
+    erased = [prefix for log in logs.values() for prefix in log.erased]
+    erased += [line["key"] for line in lines if line["t"] == "erased"]
+    for line in lines:
+        if line["t"] == "kept" and not line["key"].startswith(tuple(erased)):
+            assert bytes.fromhex(line["key"]) in records, "a record was dropped"
+    return {name: int(part["size"]) for name, part in parts.items() if part["rest"] != "open"}
+
+
+def check_registry(store, directories, key, record, logs, gone):
     """What the storage keeps of a log, against the log."""
     version, public, log, place, stage, size, root, signature = struct.unpack(
         ">B32s8s8sBQ32s64s", record
@@ -378,10 +458,15 @@ def check_registry(store, directories, key, record, logs):
     Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
     if place not in directories or stage == 4:  # kept elsewhere, or lost and accepted
         return
-    leaves, ended = logs[log.hex()]
-    assert len(leaves) >= size and root_of(leaves[:size]) == root, "a log that was cut or replaced"
+    if log.hex() in gone:
+        assert size <= gone[log.hex()]
+        return
+    found = logs[log.hex()]
+    assert stage < 5 and found.tree.size >= size, "a log that was cut"
+    if size >= found.start:
+        assert found.tree.heads[size] == root, "a log that was replaced"
     if stage > 1:  # ended by its writer, with one more line; or settled
-        assert ended == (stage == 2) and len(leaves) == size + (stage == 2)
+        assert found.ended == (stage == 2) and found.tree.size == size + (stage == 2)
 
 
 class Vector(dict):
@@ -522,13 +607,13 @@ def main():
         files.setdefault(path.name.split(".")[0], []).append(path)
     for log, paths in sorted(files.items()):
         paths.sort(key=lambda path: (len(path.name), path.name))  # the first has a shorter name
-        shown, leaves, ended, place = read_log(paths, store, audit, accepted)
-        logs[log] = leaves, ended
-        directories.add(place)
+        shown, logs[log] = read_log(paths, store, audit, accepted)
+        directories.add(logs[log].directory)
         print(json.dumps(shown))
+    gone = check_pruned(logs, records)
     for key, record in records.items():
         if key[0] == 5:
-            check_registry(store, directories, key, record, logs)
+            check_registry(store, directories, key, record, logs, gone)
 
 
 if __name__ == "__main__":

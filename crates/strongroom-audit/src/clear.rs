@@ -18,8 +18,8 @@ use crate::dead::Lines;
 use crate::dir::{Segment, logs};
 use crate::hex;
 use crate::line::{
-    DecisionLine, IntentLine, Line, NameToken, OpenLine, TargetLine, kind_name, outcome_name,
-    stage_name, strength_name,
+    DecisionLine, IntentLine, Line, NameToken, OpenLine, SnapshotLine, TargetLine, kind_name,
+    outcome_name, stage_name, strength_name,
 };
 use crate::medium::failed;
 use crate::read::read_line;
@@ -129,8 +129,12 @@ impl<F: Fn(LogId, &[u8]) -> Option<String>> Export<'_, F> {
                 }
                 return Ok(());
             }
+            Line::Snapshot(SnapshotLine::Pruned(line)) => object("pruned")
+                .with("of_log", line.log.to_string())
+                .with("size", line.size)
+                .with("root", line.root.to_string()),
             // They serve the log alone.
-            Line::Carried(_) => return Ok(()),
+            Line::Carried(_) | Line::Snapshot(_) => return Ok(()),
             Line::Open(line) => opened(object("open"), &line),
             Line::Segment(line) => opened(object("segment"), &line.log)
                 .with("number", line.number)

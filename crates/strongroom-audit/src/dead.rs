@@ -145,7 +145,9 @@ pub(crate) fn confirm_end(file: &LogFile, store: StoreId) -> Result<bool, AuditE
         verifier.end_of_log(file.log, lines.has_torn_end());
         is_ended = lines.is_ended();
     }
-    // What it tells of other logs, which are not read here, is for those who read all.
+    // What it tells of other logs, which are not read here, is for those who read all; and so is
+    // whether the lines in front were pruned.
+    verifier.forget_front(file.log);
     let report = verifier.finish();
     let is_bad = report.accusations().any(|finding| {
         let is_of_lines = matches!(finding.verdict, Verdict::LogAltered | Verdict::LogLostItsTail);

@@ -35,18 +35,10 @@ pub(crate) struct Segment {
 }
 
 impl LogFile {
-    /// The log of that id: its files as far as one follows another.
+    /// The log of that id: its files as far as one follows another. The first of them may be gone.
     pub(crate) fn find(dir: &Path, log: LogId) -> Result<Self, AuditError> {
-        let mut file = Self { log, segments: Vec::new(), settled: false };
-        let path = dir.join(folder::file_name(log, 0, LOG));
-        let unreadable = |error| failed("a log cannot be read: check its permissions", error);
-        let mut next =
-            path.try_exists().map_err(unreadable)?.then_some(Segment { number: 0, path });
-        while let Some(segment) = next {
-            next = file.next(&segment).map_err(unreadable)?;
-            file.segments.push(segment);
-        }
-        Ok(file)
+        let none = Self { log, segments: Vec::new(), settled: false };
+        Ok(logs(dir)?.into_iter().find(|file| file.log == log).unwrap_or(none))
     }
 
     /// The segment that its writer has begun after this one, if any.
@@ -194,8 +186,12 @@ pub(crate) fn clear_drafts(dir: &Path) -> Result<(), AuditError> {
 /// The first line, without its line end; `None` where the file has no whole line.
 pub(crate) fn first_line(path: &Path) -> Result<Option<Vec<u8>>, AuditError> {
     let mut start = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_LINE_BYTES as u64 + 1).read_to_end_of_line(&mut start))
+    let file = match File::open(path) {
+        // It was pruned since it was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file,
+    };
+    file.and_then(|file| file.take(MAX_LINE_BYTES as u64 + 1).read_to_end_of_line(&mut start))
         .map_err(|error| failed("a file cannot be read: check its permissions", error))?;
     Ok((start.pop() == Some(b'\n')).then_some(start))
 }
@@ -277,10 +273,14 @@ pub(crate) fn give_back(path: &Path) -> io::Result<()> {
     if length < file.metadata()?.len() { file.set_len(length) } else { Ok(()) }
 }
 
+/// The note that a log has been settled.
+pub(crate) fn note_of(dir: &Path, log: LogId) -> PathBuf {
+    dir.join(format!("{log}.{SETTLED}"))
+}
+
 /// Leaves the hint that a log has been settled, and where.
 pub(crate) fn mark_settled(dir: &Path, log: LogId, by: Receipt) -> io::Result<()> {
-    let path = dir.join(format!("{log}.{SETTLED}"));
-    match new_file(&path) {
+    match new_file(&note_of(dir, log)) {
         Ok(mut file) => writeln!(file, "{by}"),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
@@ -293,10 +293,15 @@ pub(crate) fn files(dir: &Path) -> Result<Vec<(String, u64)>, AuditError> {
     for path in whole_entries(dir)? {
         let is_ours = path.extension().is_some_and(|text| text == LOG || text == SETTLED);
         if is_ours && named_after(&path).is_some() {
-            let length = File::open(&path)
-                .and_then(|file| length_of_lines(&file))
-                .map_err(|error| failed("a file cannot be read: check its permissions", error))?;
-            files.push((file_name(&path), length));
+            match File::open(&path).and_then(|file| length_of_lines(&file)) {
+                Ok(length) => files.push((file_name(&path), length)),
+                // It was pruned since it was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    let detail = "a file cannot be read: check its permissions";
+                    return Err(failed(detail, error));
+                }
+            }
         }
     }
     files.sort_unstable();

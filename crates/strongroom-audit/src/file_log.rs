@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use strongroom_core::{
     Attached, AuditError, AuditReader, AuditRecord, AuditSink, Durability, Importance, LogCut,
-    LogId, Receipt, StoreId, StoreIdentity, TreeHead, async_trait,
+    LogId, PruneRules, Pruned, Receipt, Removed, StoreId, StoreIdentity, TreeHead, async_trait,
 };
 
 use crate::dead::Claimed;
@@ -25,6 +25,7 @@ use crate::tail::{MAX_RESERVE, Tail};
 use crate::writer::LineWriter;
 use crate::{dead, dir};
 
+mod prune;
 mod rotate;
 
 use rotate::{Limits, Segments};
@@ -364,6 +365,18 @@ impl AuditSink for FileLog {
         dead::confirm_end(&LogFile::find(&self.dir, log)?, store)
     }
 
+    async fn prune(
+        &self,
+        log: LogId,
+        rules: &PruneRules<'_>,
+    ) -> Result<Option<Pruned>, AuditError> {
+        self.snapshot(log, rules).await.map(Some)
+    }
+
+    async fn remove(&self, log: LogId, pruned: &Pruned) -> Result<Removed, AuditError> {
+        self.remove_pruned(log, pruned)
+    }
+
     async fn discard(&self, log: LogId) -> Result<(), AuditError> {
         let Some(open) = self.take(log)? else { return Ok(()) };
         if open.writer.size() > 1 {
@@ -402,7 +415,14 @@ impl AuditSink for FileLog {
             if plain.file_name().is_none_or(|file| file != plain.as_os_str()) {
                 return Err(AuditError::unavailable("the cut names a file of another directory"));
             }
-            dir::copy(&self.dir.join(plain), &dir.join(plain), *length).map_err(cannot)?;
+            let source = self.dir.join(plain);
+            dir::copy(&source, &dir.join(plain), *length).map_err(|error| {
+                if source.exists() {
+                    return cannot(error);
+                }
+                // The storage was copied before it heard of that.
+                AuditError::unavailable("a file was pruned meanwhile: make another copy")
+            })?;
         }
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(cannot)
     }

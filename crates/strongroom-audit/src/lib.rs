@@ -36,6 +36,7 @@ mod medium;
 mod names;
 mod note;
 mod proof;
+mod prune;
 mod read;
 mod reader;
 mod registry;
@@ -58,8 +59,9 @@ pub use file_anchor::FileAnchor;
 pub use file_log::FileLog;
 pub use line::{
     CarriedLine, CheckpointLine, CloseLine, ClosedLine, DecisionLine, FORMAT_VERSION, HeadLine,
-    IntentLine, Line, NameClass, NameLine, NameToken, OpenLine, OutcomeLine, SegmentLine,
-    TargetLine,
+    IntentLine, KeptLine, Line, MAX_OLDER, MissedLine, NameClass, NameLine, NameToken, OlderLine,
+    OpenLine, OutcomeLine, PrunedLine, Rest, SegmentLine, SnapshotBegin, SnapshotEnd, SnapshotLine,
+    TargetLine, UnsettledLine,
 };
 pub use note::{MAX_NOTE_BYTES, NoteError, open_note, verifier_key};
 pub use proof::{

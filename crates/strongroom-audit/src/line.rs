@@ -11,8 +11,13 @@ use strongroom_core::{
 use crate::hex;
 
 mod segment;
+mod snapshot;
 
 pub use segment::{CarriedLine, SegmentLine};
+pub use snapshot::{
+    KeptLine, MAX_OLDER, MissedLine, OlderLine, PrunedLine, Rest, SnapshotBegin, SnapshotEnd,
+    SnapshotLine, UnsettledLine,
+};
 
 /// The version of the format, told by the first line of a log and so part of what is hashed.
 pub const FORMAT_VERSION: u8 = 1;
@@ -101,6 +106,8 @@ pub enum Line<'a> {
     Outcome(OutcomeLine),
     /// Another log has been settled.
     Closed(ClosedLine),
+    /// A part of a snapshot of what is pruned.
+    Snapshot(SnapshotLine),
     /// The writer has signed the lines before.
     Checkpoint(CheckpointLine),
     /// The last line of a log whose writer ended it.
@@ -335,6 +342,7 @@ impl Line<'_> {
             Self::Name(line) => line.encode(&mut json),
             Self::Decision(line) => line.encode(&mut json),
             Self::Intent(line) => line.encode(&mut json),
+            Self::Snapshot(line) => line.encode(&mut json),
             Self::Outcome(line) => {
                 json.begin("outcome");
                 json.number("at", line.at.as_millis());

@@ -16,6 +16,8 @@ use crate::line::{
     NameClass, NameLine, NameToken, OpenLine, OutcomeLine, SegmentLine, TargetLine,
 };
 
+mod snapshot;
+
 /// The longest line, in bytes. The writer makes none that is longer.
 pub const MAX_LINE_BYTES: usize = 256 * 1024;
 
@@ -112,6 +114,11 @@ struct Raw<'a> {
     #[serde(default)]
     frontier: Vec<&'a str>,
     carried: Option<&'a str>,
+    rest: Option<&'a str>,
+    first: Option<&'a str>,
+    digests: Option<&'a str>,
+    lines: Option<&'a str>,
+    elsewhere: Option<&'a str>,
     signature: Option<&'a str>,
 }
 
@@ -161,7 +168,7 @@ impl Raw<'_> {
                 registered: parse(self.registered?)?,
                 signature: hex::decode_array(self.signature?)?,
             }),
-            _ => return None,
+            _ => Line::Snapshot(self.snapshot()?),
         })
     }
 

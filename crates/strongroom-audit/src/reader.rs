@@ -56,7 +56,11 @@ impl DirReader {
                     _ => 0,
                 };
                 let unreadable = |error| failed("a log cannot be read", error);
-                let handle = at(&segment.path, offset).map_err(unreadable)?;
+                let handle = match at(&segment.path, offset) {
+                    // It was pruned since it was listed.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                    handle => handle.map_err(unreadable)?,
+                };
                 let mut lines = Lines::new(&handle, is_last).map_err(unreadable)?;
                 while page.len() < limit {
                     let Some(line) = lines.next().map_err(unreadable)? else { break };

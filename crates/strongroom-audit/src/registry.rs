@@ -25,6 +25,8 @@ pub enum LogStage {
     Settled,
     /// 4: lines of it that were registered are gone, and whoever opened the store accepted that.
     Lost,
+    /// 5: it may be removed. A snapshot in another log tells what is needed of it.
+    Pruned,
 }
 
 impl LogStage {
@@ -34,6 +36,7 @@ impl LogStage {
             Self::Ended => 2,
             Self::Settled => 3,
             Self::Lost => 4,
+            Self::Pruned => 5,
         }
     }
 
@@ -43,6 +46,7 @@ impl LogStage {
             2 => Self::Ended,
             3 => Self::Settled,
             4 => Self::Lost,
+            5 => Self::Pruned,
             _ => return None,
         })
     }

@@ -13,7 +13,7 @@ use crate::certificate::{close_message, is_certified, origin, verifies};
 use crate::checkpoint::{Signed, checkpoint_text};
 use crate::dead::Lines;
 use crate::dir::logs;
-use crate::line::{CheckpointLine, CloseLine, IntentLine, Line, OpenLine};
+use crate::line::{CheckpointLine, CloseLine, ClosedLine, Line, OpenLine, Rest};
 use crate::medium::failed;
 use crate::read::read_line;
 use crate::registry::KEY_CLASS;
@@ -28,11 +28,14 @@ mod history_tests;
 mod kinds;
 mod registered;
 mod segments;
+mod snapshot;
 
-use history::{Histories, Intent, Told};
+pub(crate) use history::{Histories, Told};
 use kinds::{Kind, Kinds};
 use registered::Registry;
 use segments::Segments;
+pub(crate) use snapshot::{Coverage, Snapshot, Standing};
+use snapshot::{Missing, Snapshots};
 
 /// Verifies the logs of a store, and what is stored by them. It does no I/O and knows no key.
 ///
@@ -42,6 +45,9 @@ use segments::Segments;
 /// Of a store that is written to meanwhile, feed the logs, read the storage and feed it, call
 /// [`storage_was_read`](Self::storage_was_read), and feed the lines that came since: they explain
 /// what is stored, but do not make it old. Name the logs whose writers [live](Self::lives).
+///
+/// Logs may have been pruned: the newest snapshot in them tells what is needed of the lines that are
+/// gone. Where some of these are still there, ask for a verifier [anew](Self::anew) before the end.
 ///
 /// Only evidence accuses. A writer that died without a last line may have lost lines in a power
 /// cut; what that can explain is a [`Gap`](Verdict::Gap).
@@ -59,6 +65,10 @@ pub struct Verifier {
     closed: Vec<Closed>,
     stored: HashMap<Key, Stored>,
     registry: Registry,
+    /// The newest snapshot.
+    snapshot: Option<Box<Snapshot>>,
+    /// Lines of logs that a snapshot is known to tell again: they are checked, and tell nothing.
+    covers: Coverage,
     late: bool,
     findings: Vec<Finding>,
     counts: Counts,
@@ -72,6 +82,12 @@ struct LogState {
     /// Lines below are missing: those behind are known, and begin with a segment.
     known: u64,
     segments: Segments,
+    snapshots: Snapshots,
+    missing: Vec<Missing>,
+    /// Lines below tell nothing, since a snapshot does.
+    covered: u64,
+    /// The first line that told something.
+    first_told: Option<u64>,
     /// How far its writer has signed it.
     signed: Signed,
     /// The heads that its writer has signed.
@@ -110,6 +126,15 @@ impl LogState {
         self.registered = self.registered.max(std::mem::replace(&mut self.unsigned, size));
     }
 
+    /// Whether what a line says counts, and is not told by a snapshot.
+    fn tells(&mut self, index: u64) -> bool {
+        let tells = index >= self.covered;
+        if tells {
+            self.first_told.get_or_insert(index);
+        }
+        tells
+    }
+
     /// The root over its first lines, where they are all or its writer has signed them.
     fn root_at(&self, size: u64) -> Option<Digest> {
         if size == self.tree.size() {
@@ -131,6 +156,8 @@ impl Verifier {
             closed: Vec::new(),
             stored: HashMap::new(),
             registry: Registry::default(),
+            snapshot: None,
+            covers: Coverage::new(),
             late: false,
             findings: Vec::new(),
             counts: Counts::default(),
@@ -144,7 +171,11 @@ impl Verifier {
         if let Ok(Line::Segment(segment)) = &read {
             self.skip_to(log, segment);
         }
-        let index = self.logs.entry(log).or_default().tree.size();
+        let state = self.logs.entry(log).or_default();
+        let index = state.tree.size();
+        if matches!(read, Ok(Line::Open(_) | Line::Segment(_))) {
+            state.covered = self.covers.get(&log).copied().unwrap_or_default();
+        }
         let problem = match &read {
             Ok(line) => self.check(log, index, line).err(),
             Err(AuditError::Malformed { detail, .. }) => Some(format!("the line is bad: {detail}")),
@@ -184,9 +215,17 @@ impl Verifier {
             }
             _ => {}
         }
+        let signs = matches!(
+            &read,
+            Ok(Line::Segment(_) | Line::Checkpoint(_) | Line::Close(_)) if problem.is_none()
+        );
+        let signed = if signs { state.snapshots.sign() } else { None };
         if let Some(problem) = problem {
             state.is_bad = true;
             self.findings.push(Finding::new(Verdict::LogAltered, problem).of_log(log, Some(index)));
+        }
+        if let Some(snapshot) = signed {
+            self.take_snapshot(snapshot);
         }
     }
 
@@ -237,7 +276,12 @@ impl Verifier {
         let registered = self.store().into_iter().flat_map(|store| self.registry.sizes(store));
         let registered = registered.filter(|(log, _)| self.logs.contains_key(log));
         let all = closed.chain(told).chain(registered);
-        all.filter(|(log, lines)| self.lines_of(*log) < *lines).collect()
+        let is_pruned = |log: LogId, lines: u64| {
+            let part = self.snapshot().and_then(|snapshot| snapshot.parts.get(&log));
+            part.is_some_and(|part| lines <= part.size)
+        };
+        all.filter(|(log, lines)| self.lines_of(*log) < *lines && !is_pruned(*log, *lines))
+            .collect()
     }
 
     /// The store that all is about.
@@ -281,6 +325,7 @@ impl Verifier {
     /// Joins all that was fed.
     #[must_use]
     pub fn finish(mut self) -> Report {
+        self.join_snapshot();
         self.counts.logs = self.logs.len() as u64;
         self.join_closed();
         self.join_outcomes();
@@ -351,9 +396,12 @@ impl Verifier {
             }
             Line::Intent(intent) => {
                 self.counts.intents += 1;
+                let is_told = state.tells(index);
                 let allowed = kind_at(state, intent.decision) == Some(Kind::Decision)
                     || intent.decision < state.known;
-                self.take_intent(Receipt { log, index }, intent, late);
+                if is_told {
+                    self.histories.intent(Receipt { log, index }, intent, late);
+                }
                 // The first record of a store is written before anybody could be asked.
                 if allowed || intent.kind == RecordKind::Keyring {
                     Ok(())
@@ -367,30 +415,45 @@ impl Verifier {
                 let known = !own
                     || kind_at(state, line.intent) == Some(Kind::Intent)
                     || line.intent < state.known;
-                self.histories.tell(intent, Told { outcome: line.outcome, late });
+                if state.tells(index) {
+                    self.histories.tell(intent, Told { outcome: line.outcome, late });
+                }
                 if known { Ok(()) } else { Err("it names no intent before it".to_owned()) }
             }
             Line::Closed(line) => {
                 let by = Receipt { log, index };
-                self.closed.push(Closed { by, log: line.log, size: line.size, root: line.root });
+                if state.tells(index) {
+                    let ClosedLine { log, size, root, .. } = *line;
+                    self.closed.push(Closed { by, log, size, root });
+                }
                 if line.log == log { Err("a log cannot settle itself".to_owned()) } else { Ok(()) }
+            }
+            Line::Snapshot(line) => {
+                let (at, is_rest) = (Receipt { log, index }, state.known > 0);
+                state.snapshots.take(at, line, late, is_rest).map_err(str::to_owned)
             }
             Line::Name(_) | Line::Segment(_) | Line::Carried(_) => Ok(()),
         }
         .and(carried.map_err(str::to_owned))
     }
 
-    fn take_intent(&mut self, receipt: Receipt, line: &IntentLine<'_>, late: bool) {
-        let IntentLine { seq, prev, next, .. } = *line;
-        let intent = Intent { receipt, seq, prev, next, late };
-        self.histories.push(&line.key, intent, line.prev_log, &line.erases);
-    }
-
     /// What others said a log was when they settled it, against what it is.
     fn join_closed(&mut self) {
+        let pruned: BTreeMap<LogId, TreeHead> = self
+            .snapshot()
+            .into_iter()
+            .flat_map(|snapshot| snapshot.parts.values().filter(|part| part.rest.is_nothing()))
+            .map(|part| (part.log, TreeHead { size: part.size, root: part.root }))
+            .collect();
         for closed in &self.closed {
             let state = self.logs.get(&closed.log);
             let size = state.map_or(0, |state| state.tree.size());
+            // Who settles what is left of a log that was pruned may see fewer lines than it had.
+            if let Some(all) = pruned.get(&closed.log)
+                && (closed.size < all.size || (closed.size, closed.root) == (all.size, all.root))
+            {
+                continue;
+            }
             let verdict = if size < closed.size {
                 Verdict::LogLostItsTail
             } else if size > closed.size
@@ -422,6 +485,7 @@ impl Verifier {
         for receipt in self.histories.told() {
             if let Some(state) = self.logs.get(&receipt.log)
                 && !state.is_bad
+                && receipt.index >= state.known.max(state.covered)
                 && kind_at(state, receipt.index) != Some(Kind::Intent)
             {
                 let first = lost.entry(receipt.log).or_insert(receipt.index);
@@ -452,7 +516,7 @@ impl Verifier {
         if !self.late && self.stored.is_empty() {
             return;
         }
-        let findings = self.registry.judge(store, &self.logs);
+        let findings = self.registry.judge(store, &self.logs, self.snapshot());
         for finding in findings {
             if finding.verdict.accuses()
                 && let Some(state) = finding.log.and_then(|log| self.logs.get_mut(&log))
@@ -465,25 +529,33 @@ impl Verifier {
 
     /// Logs that nobody ended or settled.
     fn report_gaps(&mut self) {
+        let mut gaps = Vec::new();
         for (log, state) in &self.logs {
             let is_settled = self.closed.iter().any(|closed| closed.log == *log);
-            if !state.is_ended && !is_settled && !state.is_bad && !state.is_live {
-                self.findings.push(
+            let is_told = is_settled || self.pruned(*log).is_some();
+            if !state.is_ended && !is_told && !state.is_bad && !state.is_live {
+                gaps.push(
                     Finding::new(Verdict::Gap, "its writer did not end it, and nobody settled it")
                         .of_log(*log, Some(state.tree.size())),
                 );
             }
         }
+        self.findings.append(&mut gaps);
     }
 
     /// Whether lines of this log may be missing without anybody's fault: its writer did not end
     /// it, or it is kept elsewhere.
     fn may_lack_lines(&self, log: LogId) -> bool {
-        self.logs.get(&log).is_none_or(|state| !state.is_ended && !state.is_live)
+        match (self.logs.get(&log), self.pruned(log)) {
+            (Some(state), _) => !state.is_ended && !state.is_live,
+            (None, Some(part)) => part.rest != Rest::Ended,
+            (None, None) => true,
+        }
     }
 
     fn any_may_lack_lines(&self) -> bool {
         self.logs.is_empty()
+            || self.pruned_may_lack_lines()
             || self.logs.keys().any(|log| self.may_lack_lines(*log))
             || self.histories.prev_logs().any(|log| self.may_lack_lines(log))
     }
@@ -544,7 +616,7 @@ fn kind_at(state: &LogState, index: u64) -> Option<Kind> {
 }
 
 /// The time of a line that is a record.
-fn record_time(line: &Line<'_>) -> Option<Timestamp> {
+pub(crate) fn record_time(line: &Line<'_>) -> Option<Timestamp> {
     match line {
         Line::Decision(line) => Some(line.at),
         Line::Intent(line) => Some(line.at),
@@ -554,6 +626,7 @@ fn record_time(line: &Line<'_>) -> Option<Timestamp> {
         | Line::Segment(_)
         | Line::Carried(_)
         | Line::Name(_)
+        | Line::Snapshot(_)
         | Line::Checkpoint(_)
         | Line::Close(_) => None,
     }
@@ -605,6 +678,16 @@ pub fn verify_logs(dir: impl AsRef<Path>, expected: Option<StoreId>) -> Result<R
 
 fn read_dir(dir: &Path, expected: Option<StoreId>) -> Result<Verifier, AuditError> {
     let mut verifier = Verifier::new(expected);
+    feed_dir(&mut verifier, dir)?;
+    // Nobody prunes meanwhile, so that once more is enough.
+    if let Some(anew) = verifier.anew() {
+        verifier = anew;
+        feed_dir(&mut verifier, dir)?;
+    }
+    Ok(verifier)
+}
+
+fn feed_dir(verifier: &mut Verifier, dir: &Path) -> Result<(), AuditError> {
     for file in logs(dir)? {
         let unreadable = |error| failed("a log cannot be read: check its permissions", error);
         let mut has_torn_end = false;
@@ -618,5 +701,5 @@ fn read_dir(dir: &Path, expected: Option<StoreId>) -> Result<Verifier, AuditErro
         }
         verifier.end_of_log(file.log, has_torn_end);
     }
-    Ok(verifier)
+    Ok(())
 }

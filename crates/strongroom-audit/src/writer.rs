@@ -23,6 +23,7 @@ use crate::names::Names;
 use crate::tree::MerkleTree;
 
 mod segment;
+mod snapshot;
 
 use segment::OpenWrites;
 

@@ -19,7 +19,8 @@ use common::*;
 use futures_executor::block_on;
 use strongroom_audit::{FileLog, Verdict, verify_logs};
 use strongroom_core::{
-    Attached, AuditError, AuditSink, Durability, LogId, Outcome, Receipt, StoreIdentity,
+    Attached, AuditError, AuditSink, Durability, LogId, Outcome, PruneRules, Receipt,
+    StoreIdentity, Timestamp,
 };
 
 fn attach(dir: &Path, identity: &Arc<FakeIdentity>) -> (FileLog, Attached) {
@@ -126,7 +127,7 @@ impl StoreIdentity for Later {
     fn random(&self, buffer: &mut [u8]) -> Result<(), strongroom_core::EntropyError> {
         self.0.random(buffer)
     }
-    fn now(&self) -> strongroom_core::Timestamp {
+    fn now(&self) -> Timestamp {
         at(NOW + self.1.load(std::sync::atomic::Ordering::SeqCst))
     }
 }
@@ -251,6 +252,28 @@ fn a_backup_across_a_rotation_is_a_log_to_settle() {
     let (_, settler) = attach(&copy, &identity);
     assert_eq!(settler.dead.len(), 1);
     assert_eq!((settler.dead[0].log, settler.dead[0].size), (attached.log, size as u64));
+}
+
+/// The storage was copied when the log had it.
+#[test]
+fn a_backup_that_lacks_a_pruned_file_is_not_made() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (dir, copy) = (scratch.path().join("room"), scratch.path().join("copy"));
+    let identity = FakeIdentity::new(1);
+    let (log, attached) = attach(&dir, &identity);
+    fill(&log, 80);
+    let cut = log.cut().unwrap();
+    let rules = PruneRules { before: Timestamp::MAX, open: &[], lost: &[] };
+    let pruned = block_on(log.prune(attached.log, &rules)).unwrap().unwrap();
+    assert_eq!(pruned.parts.len(), 1);
+    assert!(block_on(log.remove(attached.log, &pruned)).unwrap().files > 1);
+    fs::create_dir(&copy).unwrap();
+    let error = block_on(log.backup(&copy, &cut)).unwrap_err().to_string();
+    assert!(error.contains("pruned meanwhile"), "{error}");
+    fs::remove_dir_all(&copy).unwrap();
+    fs::create_dir(&copy).unwrap();
+    block_on(log.backup(&copy, &log.cut().unwrap())).unwrap();
+    assert!(!verify_logs(&copy, None).unwrap().accuses());
 }
 
 #[test]

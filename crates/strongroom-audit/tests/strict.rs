@@ -127,6 +127,8 @@ fn every_kind_of_line_reads_back() {
             Line::Closed(_) => "closed",
             Line::Checkpoint(_) => "checkpoint",
             Line::Close(_) => "close",
+            // See `the_lines_of_a_snapshot_are_taken_in_one_spelling`.
+            Line::Snapshot(_) => continue,
         });
     }
     assert_eq!(kinds.len(), 11, "{kinds:?}");
@@ -279,5 +281,48 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = read_line(&bytes);
+    }
+}
+
+#[test]
+fn the_lines_of_a_snapshot_are_taken_in_one_spelling() {
+    let (log, digest) = ("0001020304050607", "ab".repeat(32));
+    let told = format!(r#""log":"{log}","intent":"9""#);
+    let good = [
+        r#"{"t":"snapshot","at":"7","number":"1"}"#.to_owned(),
+        format!(
+            r#"{{"t":"pruned","log":"{log}","size":"5","root":"{digest}","registered":"0","rest":"open"}}"#
+        ),
+        format!(
+            r#"{{"t":"kept","key":"01","first":"2","prev":"{digest}","seq":"2","digest":"{digest}",{told}}}"#
+        ),
+        r#"{"t":"older","key":"01","digests":"0000000700000008"}"#.to_owned(),
+        r#"{"t":"missed","key":"01","seq":"2","digest":"00000007"}"#.to_owned(),
+        format!(
+            r#"{{"t":"unsettled","key":"01","seq":"2","prev":"{digest}","next":"{digest}",{told},"erases":["03"]}}"#
+        ),
+        r#"{"t":"erased","key":"0304"}"#.to_owned(),
+        r#"{"t":"snapshot-end","number":"1","lines":"6","elsewhere":"no"}"#.to_owned(),
+    ];
+    for line in &good {
+        let read = read_line(line.as_bytes());
+        assert!(matches!(read, Ok(Line::Snapshot(_))), "{line}: {read:?}");
+        let mut again = Vec::new();
+        read.unwrap().encode(&mut again);
+        assert_eq!(String::from_utf8(again).unwrap(), *line);
+    }
+    let bad = [
+        good[1].replace("open", "gone"),
+        good[2].replace(r#""first":"2""#, r#""first":"3""#),
+        good[3].replace("0000000700000008", ""),
+        good[3].replace("0000000700000008", "00000007000000"),
+        good[3].replace("0000000700000008", &"00000007".repeat(1001)),
+        good[4].replace("00000007", "0007"),
+        good[5].replace(r#","erases":["03"]"#, r#","erases":[]"#),
+        good[7].replace("no", "maybe"),
+        good[7].replace(r#","lines":"6""#, ""),
+    ];
+    for line in &bad {
+        assert!(read_line(line.as_bytes()).is_err(), "{line}");
     }
 }

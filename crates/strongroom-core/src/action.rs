@@ -116,6 +116,8 @@ actions! {
     Sweep = "sweep" on Namespace;
     /// Hold the store against its logs.
     Verify = "verify" on WholeStore;
+    /// Remove old parts of the audit log.
+    Prune = "prune" on WholeStore;
     /// Make a consistent copy.
     Backup = "backup" on WholeStore;
     /// Add, replace or remove seals.
@@ -158,6 +160,7 @@ impl ActionName {
             | Self::Rewrap
             | Self::Sweep
             | Self::Verify
+            | Self::Prune
             | Self::Backup
             | Self::Recover => false,
         }

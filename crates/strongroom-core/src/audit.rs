@@ -314,6 +314,55 @@ pub struct LogCut {
     pub files: Vec<(String, u64)>,
 }
 
+/// What of the logs may be removed.
+#[derive(Debug, Clone, Copy)]
+pub struct PruneRules<'a> {
+    /// Only records from before this time.
+    pub before: Timestamp,
+    /// Logs of which the last records stay, and with them what others tell of these logs.
+    pub open: &'a [LogId],
+    /// Logs of which records are gone, as whoever opened the store accepted. What is wrong with them
+    /// is in the way of nothing, and they have come to their end.
+    pub lost: &'a [LogId],
+}
+
+/// A part of a log that may be removed: its first records, or all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrunedPart {
+    /// Which log.
+    pub log: LogId,
+    /// How many records.
+    pub size: u64,
+    /// Whether they are all, and the log has come to its end.
+    pub is_whole: bool,
+}
+
+/// What may be removed of the logs that a sink keeps, and what tells of it from now on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Parts of which something is there still.
+    pub parts: Vec<PrunedPart>,
+    /// Lines of the snapshot that was written; 0 where an earlier one tells all.
+    pub lines: u64,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Removed {
+    /// Counts a file of that length, where there was one.
+    pub fn add(&mut self, bytes: Option<u64>) {
+        self.files += u64::from(bytes.is_some());
+        self.bytes = self.bytes.saturating_add(bytes.unwrap_or_default());
+    }
+}
+
 /// What a sink may ask of the open store. Keys stay behind it.
 pub trait StoreIdentity: Debug + Send + Sync {
     /// Which store.
@@ -385,6 +434,14 @@ pub enum AuditError {
         /// The line, from 1.
         line: u64,
         /// What is wrong with it.
+        detail: Box<str>,
+    },
+    /// Something is wrong with the logs, so that all of them is evidence.
+    #[error(
+        "nothing of the audit logs is removed: {detail}; run `verify`, and keep a copy of them"
+    )]
+    Suspect {
+        /// What was found first.
         detail: Box<str>,
     },
     /// Not attached, or closed already.
@@ -485,6 +542,30 @@ pub trait AuditSink: Debug + Send + Sync + 'static {
         Ok(false)
     }
 
+    /// Writes into its log what `verify` needs of records from before a time, of all logs beside it
+    /// too, so that they can be [removed](Self::remove), and signs that. It is `Synced` when this
+    /// returns. `None`: this sink removes nothing.
+    ///
+    /// # Errors
+    /// `Closed` where it does not write that log any more; `Suspect`; where the logs cannot be read or
+    /// written. Nothing was removed then, and it can be tried again.
+    async fn prune(
+        &self,
+        _log: LogId,
+        _rules: &PruneRules<'_>,
+    ) -> Result<Option<Pruned>, AuditError> {
+        Ok(None)
+    }
+
+    /// Removes what [`prune`](Self::prune) said may go. What is gone already is no error.
+    ///
+    /// # Errors
+    /// `Closed` where it does not write that log any more; where something could not be removed. The
+    /// rest is removed by the next call.
+    async fn remove(&self, _log: LogId, _pruned: &Pruned) -> Result<Removed, AuditError> {
+        Ok(Removed::default())
+    }
+
     /// Takes back the log that was just begun, since the store is not opened after all. One that
     /// has records by now is closed.
     ///
@@ -575,6 +656,16 @@ impl<T: AuditSink + ?Sized> AuditSink for Arc<T> {
     }
     async fn confirm_end(&self, log: LogId, store: StoreId) -> Result<bool, AuditError> {
         (**self).confirm_end(log, store).await
+    }
+    async fn prune(
+        &self,
+        log: LogId,
+        rules: &PruneRules<'_>,
+    ) -> Result<Option<Pruned>, AuditError> {
+        (**self).prune(log, rules).await
+    }
+    async fn remove(&self, log: LogId, pruned: &Pruned) -> Result<Removed, AuditError> {
+        (**self).remove(log, pruned).await
     }
     async fn discard(&self, log: LogId) -> Result<(), AuditError> {
         (**self).discard(log).await

@@ -37,15 +37,17 @@ mod version;
 
 pub use action::{
     Action, ActionName, Backup, CreateNamespace, Delete, Destroy, DestroyNamespace, Disable,
-    Enable, Hold, List, ListNamespaces, ManageSeals, Promote, Purge, Read, ReadAudit, ReadMetadata,
-    Recover, Rewrap, RotateKeys, Sweep, Undelete, UnknownAction, UpdateMetadata, Verify, Write,
+    Enable, Hold, List, ListNamespaces, ManageSeals, Promote, Prune, Purge, Read, ReadAudit,
+    ReadMetadata, Recover, Rewrap, RotateKeys, Sweep, Undelete, UnknownAction, UpdateMetadata,
+    Verify, Write,
 };
 pub use anchor::{Anchor, AnchorError, Pin};
 pub use async_trait::async_trait;
 pub use audit::{
     Attached, AuditError, AuditReader, AuditRecord, AuditSink, ClosedRecord, DeadLog,
     DecisionRecord, Durability, EndedLog, Importance, IntentRecord, KnownLog, Loaded, LoadedHead,
-    LogCut, OpenIntent, Outcome, OutcomeRecord, Receipt, RecordKind, StoreIdentity, TreeHead,
+    LogCut, OpenIntent, Outcome, OutcomeRecord, PruneRules, Pruned, PrunedPart, Receipt,
+    RecordKind, Removed, StoreIdentity, TreeHead,
 };
 pub use id::{Digest, DirectoryId, IdError, LogId, SealId, StoreId, WriteId};
 pub use kind::{KindError, KindName, SecretKind};

@@ -1,6 +1,7 @@
 //! The same names for callers without a runtime: each call waits on the calling thread.
 
 use std::path::Path;
+use std::time::Duration;
 
 use strongroom_audit::Report;
 use strongroom_core::{
@@ -13,7 +14,7 @@ use strongroom_crypto::AuditorKey;
 
 use crate::error::{Error, Indeterminate, WriteOutcome};
 use crate::future::block_on;
-use crate::vault::{Child, Freshness, RewrapReport, SweepReport, Versioned};
+use crate::vault::{Child, Freshness, PruneReport, RewrapReport, SweepReport, Versioned};
 use crate::write_options::WriteOptions;
 
 /// A store that is complete and not open yet.
@@ -217,6 +218,8 @@ waits! {
     fn verify() -> Report;
     /// The key with which an auditor reads the names in all logs of this store.
     fn auditor_key() -> AuditorKey;
+    /// Removes what is older than this from the audit log, once a snapshot tells what `verify` needs.
+    fn prune(keep: Duration) -> PruneReport;
     /// Finds out what became of a write.
     fn resolve(write: &Indeterminate) -> WriteOutcome;
 }

@@ -55,5 +55,5 @@ pub use refusals::DEFAULT_REFUSAL_WINDOW;
 pub use room::{SealedStrongroom, Strongroom};
 pub use session::Session;
 pub use system::{SystemClock, SystemEntropy};
-pub use vault::{Child, Freshness, RewrapReport, SweepReport, Versioned};
+pub use vault::{Child, Freshness, PruneReport, RewrapReport, SweepReport, Versioned};
 pub use write_options::WriteOptions;

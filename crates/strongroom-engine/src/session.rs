@@ -3,14 +3,15 @@
 use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use strongroom_audit::Report;
 use strongroom_core::{
     Action, Backup, CreateNamespace, Delete, Destroy, DestroyNamespace, Disable, Enable, Expected,
     Hold, HoldMetadata, KindError, List, ListNamespaces, MetadataUpdate, Names, Namespace,
-    PolicyEngine, Prefix, Principal, Promote, Purge, Read, ReadAudit, ReadMetadata, RequestContext,
-    Rewrap, RotateKeys, SecretKind, SecretMetadata, SecretPath, SecretRef, Subject, Sweep,
-    Undelete, UpdateMetadata, Verify, Version, WholeStore, Write,
+    PolicyEngine, Prefix, Principal, Promote, Prune, Purge, Read, ReadAudit, ReadMetadata,
+    RequestContext, Rewrap, RotateKeys, SecretKind, SecretMetadata, SecretPath, SecretRef, Subject,
+    Sweep, Undelete, UpdateMetadata, Verify, Version, WholeStore, Write,
 };
 use strongroom_crypto::AuditorKey;
 
@@ -18,7 +19,9 @@ use crate::error::{ConflictKind, Error, Indeterminate, Invalid, NotFound, WriteO
 use crate::listing::{Listing, MAX_SORTED};
 use crate::permit::{Asker, Permit, authorize, authorize_reads};
 use crate::room::Inner;
-use crate::vault::{Child, Content, Freshness, RewrapReport, Step, SweepReport, Vault, Versioned};
+use crate::vault::{
+    Child, Content, Freshness, PruneReport, RewrapReport, Step, SweepReport, Vault, Versioned,
+};
 use crate::write_options::WriteOptions;
 
 /// How often a write without an expectation is decided anew because others were faster.
@@ -520,6 +523,34 @@ impl Session {
     pub async fn auditor_key(&self) -> Result<AuditorKey, Error> {
         let grant = self.whole::<ReadAudit>().await?.redeem()?;
         grant.inner().vault.auditor_key(&grant)
+    }
+
+    /// Removes what is older than this from the audit log, once all that [`verify`](Self::verify) needs
+    /// of it is told by a signed snapshot in the log itself.
+    ///
+    /// Whole files go, from the oldest on, and logs that have come to their end. Who asked for what is
+    /// gone with them; that a secret is rolled back, dropped or forked is found as before. Where a
+    /// process dies meanwhile, the next call goes on.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use strongroom_core::Principal;
+    /// use strongroom_testkit::TestRoom;
+    ///
+    /// # futures_executor::block_on(async {
+    /// let kit = TestRoom::allowing_all();
+    /// let auditor = kit.room().session(Principal::user("auditor"));
+    /// // The test kit keeps its log in memory and all of it; a `FileLog` removes files.
+    /// assert!(auditor.prune(Duration::from_secs(90 * 86_400)).await.is_err());
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where something is wrong with the logs, which are evidence then; where
+    /// they, the storage or the anchor cannot be read or written; and where the sink keeps all.
+    pub async fn prune(&self, keep: Duration) -> Result<PruneReport, Error> {
+        let grant = self.whole::<Prune>().await?.redeem()?;
+        grant.inner().vault.prune(&grant, keep).await
     }
 
     /// Finds out what became of a write, by sending the same bytes again.

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom_core::{
     AccessRequest, Attached, AuditError, AuditReader, AuditRecord, AuditSink, Decision, Durability,
-    KeyContext, LogCut, LogId, PolicyEngine, Principal, Receipt, Seal, SealError, SecretValue,
-    StoreId, StoreIdentity, Subject, TreeHead, WrappedKey, async_trait,
+    KeyContext, LogCut, LogId, PolicyEngine, Principal, PruneRules, Pruned, Receipt, Removed, Seal,
+    SealError, SecretValue, StoreId, StoreIdentity, Subject, TreeHead, WrappedKey, async_trait,
 };
 
 use crate::faulty::Pause;
@@ -105,6 +105,18 @@ impl<T: AuditSink> AuditSink for Delaying<T> {
 
     async fn confirm_end(&self, log: LogId, store: StoreId) -> Result<bool, AuditError> {
         self.around(self.inner.confirm_end(log, store)).await
+    }
+
+    async fn prune(
+        &self,
+        log: LogId,
+        rules: &PruneRules<'_>,
+    ) -> Result<Option<Pruned>, AuditError> {
+        self.around(self.inner.prune(log, rules)).await
+    }
+
+    async fn remove(&self, log: LogId, pruned: &Pruned) -> Result<Removed, AuditError> {
+        self.around(self.inner.remove(log, pruned)).await
     }
 
     async fn discard(&self, log: LogId) -> Result<(), AuditError> {

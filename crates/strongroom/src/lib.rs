@@ -40,9 +40,9 @@ pub use strongroom_core::*;
 pub use strongroom_crypto::{Argon2Cost, AuditorKey, AuditorKeyError, Passphrase};
 pub use strongroom_engine::{
     Budget, Builder, Child, Conflict, Denied, Error, Freshness, Indeterminate, Invalid, Listing,
-    NotFound, Permit, RewrapReport, SealedStrongroom, Session, Strongroom, SweepReport,
-    SystemClock, SystemEntropy, Tampered, Unavailable, Versioned, WriteOptions, WriteOutcome,
-    blocking,
+    NotFound, Permit, PruneReport, RewrapReport, SealedStrongroom, Session, Strongroom,
+    SweepReport, SystemClock, SystemEntropy, Tampered, Unavailable, Versioned, WriteOptions,
+    WriteOutcome, blocking,
 };
 pub use strongroom_policy::{LivePolicy, Policy, PolicyError};
 #[cfg(feature = "sqlite")]

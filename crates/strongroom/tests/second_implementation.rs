@@ -155,3 +155,54 @@ fn python_reads_a_whole_store() {
     has("user:alice");
     println!("CASES {}", shown.lines().count());
 }
+
+/// Of the log only the end is left, and the snapshot in it.
+#[test]
+fn python_reads_a_store_that_was_pruned() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("room");
+    let owner = Principal::user("alice");
+    let open = || {
+        Strongroom::builder()
+            .storage(SqliteStorage::open(dir.join("secrets.db")).unwrap())
+            .seal(Passphrase::new("pass phrase").with_cost(Argon2Cost::LEAST))
+            .policy(Policy::owned_by(&owner))
+            .audit(FileLog::open(dir.join("audit")).unwrap().with_segment_bytes(16 * 1024))
+            .blocking()
+            .open_or_create()
+            .unwrap()
+    };
+    let put = |room: &strongroom::blocking::Strongroom, paths: std::ops::Range<u32>| {
+        for n in paths {
+            let path = format!("prod/s{}", n % 20);
+            room.session(owner.clone()).put(&*path, Opaque::new(b"value")).unwrap();
+        }
+    };
+    let room = open();
+    put(&room, 0..100);
+    room.session(owner.clone()).put("dev/a", Opaque::new(b"value")).unwrap();
+    room.session(owner.clone()).destroy_namespace("dev").unwrap();
+    drop(room);
+    let room = open();
+    put(&room, 0..100);
+    let pruned = room.session(owner.clone()).prune(std::time::Duration::ZERO).unwrap();
+    assert!((pruned.logs, pruned.shortened) == (1, 1) && pruned.kept > 20, "{pruned:?}");
+    put(&room, 0..60);
+    room.close().unwrap();
+
+    let read = |dir: &Path| {
+        let read = reader().arg(dir).env("ROOM_PASSPHRASE", "pass phrase").output().unwrap();
+        let error = String::from_utf8_lossy(&read.stderr).into_owned();
+        if read.status.success() { Ok(String::from_utf8(read.stdout).unwrap()) } else { Err(error) }
+    };
+    let shown = read(&dir).unwrap();
+    assert!(shown.contains("user:alice"));
+    println!("CASES {}", shown.lines().count());
+    // Without its snapshot, or with more gone than that tells, it is refused.
+    let files = std::fs::read_dir(dir.join("audit")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 2);
+    std::fs::remove_file(&files[0]).unwrap();
+    assert!(read(&dir).unwrap_err().contains("lines are missing"));
+}

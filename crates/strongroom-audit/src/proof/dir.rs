@@ -7,9 +7,9 @@ use strongroom_core::{AuditError, LogId, Receipt};
 use thiserror::Error;
 
 use crate::certificate::{origin, verifies};
-use crate::checkpoint::{checkpoint_text, signed_note};
+use crate::checkpoint::{checkpoint_text, signed_note, signs_segment};
 use crate::dead::{Lines, owner};
-use crate::dir::{LogFile, logs};
+use crate::dir::{LogFile, first_line, logs};
 use crate::line::{CheckpointLine, Line, OpenLine};
 use crate::medium::failed;
 use crate::proof::prover::Way;
@@ -18,6 +18,7 @@ use crate::proof::{
 };
 use crate::read::read_line;
 use crate::tlog::TlogProof;
+use crate::tree::MerkleTree;
 
 /// How a line begins that may be a checkpoint. Others are hashed without being read.
 const CHECKPOINT: &[u8] = br#"{"t":"checkpoint","#;
@@ -39,6 +40,17 @@ pub enum ProveError {
         log: LogId,
         /// Where it was looked for.
         dir: Box<str>,
+    },
+    /// The first lines of the log are gone, and the proof is about them.
+    #[error(
+        "the first {lines} lines of log {log} are not there any more: they were pruned, and only a \
+         copy from before that proves what they told"
+    )]
+    Pruned {
+        /// Which log.
+        log: LogId,
+        /// How many lines are gone.
+        lines: u64,
     },
     /// No checkpoint signs the record.
     #[error(
@@ -64,12 +76,13 @@ pub enum ProveError {
 
 /// A record, and what shows to others that it was logged.
 ///
-/// Its first line tells whose log it is: that `open` names the store whose records these are, others
+/// Its first line tells whose log it is, or that of its first segment where that line was pruned: that `open` names the store whose records these are, others
 /// must know from elsewhere.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenRecord {
-    /// The first line of the log, whose certificate holds.
+    /// The first line of the log, whose certificate holds. Where it was pruned, the same as a later
+    /// segment tells it again, at the time of that.
     pub open: OpenLine,
     /// The line of the record, without its line end.
     pub line: Vec<u8>,
@@ -90,7 +103,9 @@ pub fn prove_inclusion(
     size: u64,
 ) -> Result<InclusionProof, ProveError> {
     let mut prover = InclusionProver::new(record.index, size)?;
-    read_lines(&find(dir.as_ref(), record.log)?, |line| {
+    let file = find(dir.as_ref(), record.log)?;
+    prover.begin_behind(behind(&file, record.index)?);
+    read_lines(&file, |line| {
         prover.line(line);
         Ok(!prover.has_all())
     })?;
@@ -113,6 +128,8 @@ pub fn prove_consistency(
     let mut prover = ConsistencyProver::new(old, new)?;
     let file = find(dir.as_ref(), log)?;
     if new > 0 {
+        // From nothing there is nothing to prove, whatever the newer one has.
+        prover.begin_behind(behind(&file, if old == 0 { new } else { old })?);
         read_lines(&file, |line| {
             prover.line(line);
             Ok(!prover.has_all())
@@ -137,6 +154,7 @@ pub fn prove_record(dir: impl AsRef<Path>, record: Receipt) -> Result<ProvenReco
     let first = file.segments.first().map(owner).transpose()?.flatten();
     let Some(open) = first else { return Err(not_signed) };
     let mut way = Way::from_leaf(record.index);
+    way.begin_behind(behind(&file, record.index)?);
     let mut proven = None;
     let mut note = None;
     read_lines(&file, |line| {
@@ -175,11 +193,24 @@ fn is_signed(open: &OpenLine, checkpoint: &CheckpointLine, way: &Way) -> bool {
 fn find(dir: &Path, log: LogId) -> Result<LogFile, ProveError> {
     logs(dir)?
         .into_iter()
-        // A proof begins with the first line.
-        .find(|file| {
-            file.log == log && file.segments.first().is_some_and(|first| first.number == 0)
-        })
+        .find(|file| file.log == log)
         .ok_or_else(|| ProveError::NoLog { log, dir: dir.display().to_string().into() })
+}
+
+/// The tree of the lines that are gone in front of a log, which has to go on from this one at the
+/// latest.
+fn behind(file: &LogFile, from: u64) -> Result<MerkleTree, ProveError> {
+    let first = file.segments.first().filter(|first| first.number > 0);
+    let line = first.map(|first| first_line(&first.path)).transpose()?.flatten();
+    let Some(Line::Segment(segment)) = line.and_then(|line| read_line(&line).ok()) else {
+        return Ok(MerkleTree::new());
+    };
+    // What its writer did not sign proves nothing, as if it were not there.
+    let tree = segment.tree().filter(|_| signs_segment(&segment)).unwrap_or_default();
+    if tree.size() > from {
+        return Err(ProveError::Pruned { log: file.log, lines: tree.size() });
+    }
+    Ok(tree)
 }
 
 /// Hands out lines until one is the last that is wanted.

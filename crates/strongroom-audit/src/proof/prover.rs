@@ -36,6 +36,11 @@ impl InclusionProver {
         }
     }
 
+    /// Begins behind the lines of this tree, which have to be before the record.
+    pub(crate) fn begin_behind(&mut self, tree: MerkleTree) {
+        self.way.begin_behind(tree);
+    }
+
     /// Whether no more lines are needed.
     #[must_use]
     pub const fn has_all(&self) -> bool {
@@ -84,6 +89,11 @@ impl ConsistencyProver {
         if !self.has_all() {
             self.way.push(line);
         }
+    }
+
+    /// Begins behind the lines of this tree, which may not be more than the older size.
+    pub(crate) fn begin_behind(&mut self, tree: MerkleTree) {
+        self.way.begin_behind(tree);
     }
 
     /// Whether no more lines are needed.
@@ -135,6 +145,24 @@ impl Way {
         Self { level, number, tree: MerkleTree::new(), start: None, beside: BTreeMap::new() }
     }
 
+    /// Goes on with a tree in which the subtree that the way begins at ends no earlier than at its
+    /// last leaf: what stands beside the way then is a perfect subtree of that tree, if it is in it.
+    pub(crate) fn begin_behind(&mut self, tree: MerkleTree) {
+        let mut end: u64 = 0;
+        for (height, root) in tree.subtrees() {
+            let number = end.checked_shr(height).unwrap_or(0);
+            end = end.saturating_add(1 << height);
+            let own = height.checked_sub(self.level).and_then(|up| self.number.checked_shr(up));
+            let root = Digest::from_bytes(*root);
+            if own == Some(number) && height == self.level {
+                self.start = Some(root);
+            } else if own == Some(number ^ 1) {
+                self.beside.insert(height, root);
+            }
+        }
+        self.tree = tree;
+    }
+
     pub(crate) fn push(&mut self, line: &[u8]) {
         let Self { level, number, tree, start, beside } = self;
         tree.push_telling(line, |height, other, root| {
@@ -171,5 +199,44 @@ impl Way {
         let right = right.into_iter().rev().reduce(|right, left| node_hash(&left, &right));
         let above = right.into_iter().chain(left.into_iter().rev()).map(Digest::from_bytes);
         within.chain(above).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(at: u64) -> [u8; 8] {
+        at.to_be_bytes()
+    }
+
+    fn tree(size: u64) -> MerkleTree {
+        let mut tree = MerkleTree::new();
+        (0..size).for_each(|at| tree.push(&line(at)));
+        tree
+    }
+
+    /// Of a log of which the first lines are not there any more.
+    #[test]
+    fn a_proof_behind_a_tree_is_the_proof_from_the_first_line() {
+        for size in 1..=40 {
+            for from in 0..size {
+                for index in from..size {
+                    let mut whole = InclusionProver::new(index, size).unwrap();
+                    let mut rest = whole.clone();
+                    (0..size).for_each(|at| whole.line(&line(at)));
+                    rest.begin_behind(tree(from));
+                    (from..size).for_each(|at| rest.line(&line(at)));
+                    assert_eq!(rest.finish(), whole.finish(), "{index} of {size} from {from}");
+
+                    let mut whole = ConsistencyProver::new(index, size).unwrap();
+                    let mut rest = whole.clone();
+                    (0..size).for_each(|at| whole.line(&line(at)));
+                    rest.begin_behind(tree(from));
+                    (from..size).for_each(|at| rest.line(&line(at)));
+                    assert_eq!(rest.finish(), whole.finish(), "{index} to {size} from {from}");
+                }
+            }
+        }
     }
 }

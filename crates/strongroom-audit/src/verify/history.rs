@@ -8,7 +8,10 @@ use std::collections::{HashMap, HashSet};
 
 use strongroom_core::{Digest, Key, LogId, Outcome, Receipt};
 
+use crate::line::IntentLine;
 use crate::report::{Finding, Verdict};
+
+mod kept;
 
 /// One write that was announced.
 #[derive(Debug, Clone, Copy)]
@@ -23,9 +26,9 @@ pub(super) struct Intent {
 
 /// What is said of an intent, and whether perhaps after the storage was read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Told {
-    pub(super) outcome: Outcome,
-    pub(super) late: bool,
+pub(crate) struct Told {
+    pub(crate) outcome: Outcome,
+    pub(crate) late: bool,
 }
 
 /// The last write of a key that took effect before the storage was read.
@@ -48,8 +51,8 @@ pub(super) struct Fork {
 }
 
 /// All intents, by storage key.
-#[derive(Debug, Default)]
-pub(super) struct Histories {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Histories {
     places: HashMap<Key, u32>,
     all: Vec<History>,
     /// Intents whose outcome is not known, or known to be unknown.
@@ -64,7 +67,7 @@ pub(super) struct Histories {
 }
 
 /// The writes of one key.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct History {
     run: Option<Run>,
     /// The first bytes of the digests of all records that were written, in no order.
@@ -73,7 +76,7 @@ struct History {
 }
 
 /// What most keys have nothing of.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Rare {
     /// More runs, where writes between them are not known: several logs, or a gap.
     runs: Vec<Run>,
@@ -109,10 +112,21 @@ impl Run {
 }
 
 impl Histories {
+    /// Takes the line of an intent.
+    pub(crate) fn intent(&mut self, receipt: Receipt, line: &IntentLine<'_>, late: bool) {
+        let IntentLine { seq, prev, next, .. } = *line;
+        let intent = Intent { receipt, seq, prev, next, late };
+        self.push(&line.key, intent, line.prev_log, &line.erases);
+    }
+
     pub(super) fn push(&mut self, key: &[u8], intent: Intent, prev_log: LogId, erases: &[Vec<u8>]) {
+        self.prev_logs.insert(prev_log);
+        self.announce(key, intent, erases);
+    }
+
+    fn announce(&mut self, key: &[u8], intent: Intent, erases: &[Vec<u8>]) {
         let receipt = intent.receipt;
         self.erased.extend(erases.iter().map(|prefix| (prefix.clone(), receipt)));
-        self.prev_logs.insert(prev_log);
         let place = self.place(key);
         self.open.insert(receipt, (place, intent));
         if let Some(told) = self.told.remove(&receipt) {
@@ -121,7 +135,7 @@ impl Histories {
     }
 
     /// Takes an outcome. Of several `done` is proof, `lost` is next to it, `unknown` says nothing.
-    pub(super) fn tell(&mut self, receipt: Receipt, told: Told) {
+    pub(crate) fn tell(&mut self, receipt: Receipt, told: Told) {
         let Some((place, intent)) = self.open.get(&receipt).copied() else {
             let known = self.told.entry(receipt).or_insert(told);
             if rank(told.outcome) > rank(known.outcome) {
@@ -171,7 +185,7 @@ impl Histories {
     }
 
     /// The logs that intents say the records before them came from.
-    pub(super) fn prev_logs(&self) -> impl Iterator<Item = LogId> {
+    pub(crate) fn prev_logs(&self) -> impl Iterator<Item = LogId> {
         self.prev_logs.iter().copied()
     }
 
@@ -300,7 +314,9 @@ impl History {
         match &mut self.run {
             None => self.run = Some(Run::of(intent)),
             // So it goes in nearly all histories.
-            Some(run) if run.last + 1 == intent.seq && run.last_next == intent.prev => {
+            Some(run)
+                if run.last.checked_add(1) == Some(intent.seq) && run.last_next == intent.prev =>
+            {
                 run.last = intent.seq;
                 run.last_next = intent.next;
                 run.last_receipt = intent.receipt;
@@ -399,7 +415,7 @@ fn joined(mut runs: Vec<Run>, forks: &mut Vec<Fork>) -> Vec<Run> {
     let mut joined: Vec<Run> = Vec::with_capacity(runs.len());
     for run in runs {
         match joined.last_mut() {
-            Some(last) if last.last + 1 == run.first => {
+            Some(last) if last.last.checked_add(1) == Some(run.first) => {
                 if last.last_next != run.first_prev {
                     forks.push(Fork {
                         at: run.last_receipt,

@@ -108,13 +108,7 @@ proptest! {
             // Whole logs may come in any order; that of an outcome before its intent, too.
             events.reverse();
         }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a place in a short list"
-        )]
-        let late_from = (late_from * events.len() as f64) as usize;
+        let late_from = share(late_from, events.len());
 
         let (mut small, mut plain) = (Histories::default(), model::Histories::default());
         let mut outcomes = HashMap::new();
@@ -164,6 +158,86 @@ proptest! {
                     prop_assert_eq!(said, plainly, "{} {} {}", of, seq, which);
                 }
             }
+        }
+    }
+
+    /// What lines told that are gone, a snapshot tells again.
+    #[test]
+    fn histories_of_which_a_part_is_told_again_say_the_same(
+        writes in writes(),
+        mixed in any::<bool>(),
+        cut in 0.0..1.0_f64,
+        late_from in 0.0..2.0_f64,
+    ) {
+        let events = events(&writes, mixed);
+        let (cut, late_from) = (share(cut, events.len()), share(late_from, events.len()));
+        let (mut whole, mut gone, mut rest) =
+            (Histories::default(), Histories::default(), Histories::default());
+        for (place, event) in events.into_iter().enumerate() {
+            let late = place >= late_from.max(cut);
+            feed(&mut whole, &writes, event, late);
+            feed(if place < cut { &mut gone } else { &mut rest }, &writes, event, late);
+        }
+        let (mut told, at) = (Histories::default(), Receipt { log: LogId::from_bytes([9; 8]), index: 0 });
+        // Two histories are evidence, which stays.
+        if gone.tell_again(&mut |line| told.keep(at, &line)).is_err() {
+            return Ok(());
+        }
+        rest.absorb(told);
+        whole.end();
+        rest.end();
+
+        let said = |histories: &Histories| {
+            let mut last: Vec<_> =
+                histories.last_done().map(|(key, last)| (key.clone(), last.seq, last.receipt)).collect();
+            last.retain(|(key, ..)| !histories.is_erased(key));
+            last.sort_unstable();
+            let forked: BTreeSet<&Key> = histories.forks().into_iter().map(|(key, _)| key).collect();
+            let mut said = vec![format!("{last:?} {forked:?}")];
+            for key in (0..3).map(key) {
+                said.push(format!("{key} {}", histories.is_erased(&key)));
+            }
+            // Of two histories, the fork is told; what else is said is a matter of words.
+            let is_judged = |of: &u8| {
+                !histories.is_erased(&key(*of)) && !forked.contains(&key(*of))
+            };
+            for of in (0..3).filter(is_judged) {
+                for (seq, which) in (0..62).flat_map(|seq| [0, 1, 2, 100, 101, 102].map(|w| (seq, w))) {
+                    let digest = digest(of, seq, which);
+                    let found = histories.judge(&key(of), digest, false);
+                    said.push(format!("{of} {seq} {which}: {found:?}"));
+                }
+            }
+            said
+        };
+        prop_assert_eq!(said(&whole), said(&rest));
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a place in a short list"
+)]
+fn share(of: f64, length: usize) -> usize {
+    (of * length as f64) as usize
+}
+
+fn feed(histories: &mut Histories, writes: &[Write], event: Event, late: bool) {
+    match event {
+        Event::Intent(at) => {
+            let write = &writes[at];
+            let (seq, receipt) = (write.seq, receipt(writes, at));
+            let prev = digest(write.key, seq - 1, write.prev);
+            let next = digest(write.key, seq, write.next);
+            let erases = if write.erases { vec![vec![3, 2]] } else { Vec::new() };
+            let intent = Intent { receipt, seq, prev, next, late };
+            histories.push(key(write.key).as_bytes(), intent, receipt.log, &erases);
+        }
+        Event::Outcome(at) => {
+            let outcome = writes[at].outcome.unwrap();
+            histories.tell(receipt(writes, at), Told { outcome, late });
         }
     }
 }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use strongroom_core::{Digest, DirectoryId, Key, LogId, StoreId, TreeHead};
 
 use super::LogState;
+use super::snapshot::Snapshot;
+use crate::line::PrunedLine;
 use crate::registry::{LogStage, RegistryRecord};
 use crate::report::{Finding, Verdict};
 
@@ -28,6 +30,16 @@ impl Registry {
             })
     }
 
+    /// Whether it was accepted that lines of a log are gone.
+    pub(super) fn is_lost(&self, store: Option<StoreId>, log: LogId) -> bool {
+        let key = registry_key(log);
+        let record = store.zip(self.0.get(&key));
+        record.is_some_and(|(store, record)| {
+            RegistryRecord::verify(store, &key, record)
+                .is_ok_and(|record| record.stage == LogStage::Lost)
+        })
+    }
+
     /// The directories that keep the logs that are here: what these say, and what was registered.
     fn directories(
         &self,
@@ -43,7 +55,13 @@ impl Registry {
     }
 
     /// Holds all logs and all records against one another.
-    pub(super) fn judge(&self, store: StoreId, logs: &BTreeMap<LogId, LogState>) -> Vec<Finding> {
+    pub(super) fn judge(
+        &self,
+        store: StoreId,
+        logs: &BTreeMap<LogId, LogState>,
+        snapshot: Option<&Snapshot>,
+    ) -> Vec<Finding> {
+        let pruned = |log: LogId| snapshot.and_then(|snapshot| snapshot.whole(log));
         let mut findings = Vec::new();
         let here = self.directories(store, logs);
         let mut registered = BTreeMap::new();
@@ -51,9 +69,11 @@ impl Registry {
             match RegistryRecord::verify(store, key, bytes) {
                 Ok(record) => {
                     registered.insert(record.log, record.head);
-                    let found = match logs.get(&record.log) {
-                        Some(log) => misfit(&record, log),
-                        None => absent(&record, &here),
+                    let found = match (logs.get(&record.log), pruned(record.log)) {
+                        // What is left of it, the snapshot is held against.
+                        (_, Some(part)) if record.stage != LogStage::Lost => cut(&record, part),
+                        (Some(log), _) => misfit(&record, log),
+                        (None, _) => absent(&record, &here),
                     };
                     findings.extend(found.map(|finding| finding.of_key(key.clone())));
                 }
@@ -62,6 +82,9 @@ impl Registry {
             }
         }
         for (log, state) in logs.iter().filter(|(_, state)| state.registered > 0) {
+            if pruned(*log).is_some() {
+                continue;
+            }
             let size = state.registered;
             let (verdict, detail, head) = match registered.get(log) {
                 Some(head) if head.size >= size => continue,
@@ -94,6 +117,18 @@ impl Registry {
     }
 }
 
+/// What is wrong with a record of a log that was pruned.
+fn cut(record: &RegistryRecord, part: &PrunedLine) -> Option<Finding> {
+    let TreeHead { size, root } = record.head;
+    (part.size < size).then(|| {
+        let detail =
+            format!("the storage registered {size} lines of it, and {} were pruned", part.size);
+        Finding::new(Verdict::LogLostItsTail, detail)
+            .of_log(record.log, Some(part.size))
+            .digests(Some(root), Some(part.root))
+    })
+}
+
 fn registry_key(log: LogId) -> Key {
     let head = TreeHead { size: 0, root: Digest::from_bytes([0; 32]) };
     let directory = DirectoryId::from_bytes([0; 8]);
@@ -104,6 +139,9 @@ fn registry_key(log: LogId) -> Key {
 fn misfit(record: &RegistryRecord, log: &LogState) -> Option<Finding> {
     if record.stage == LogStage::Lost {
         return Some(lost(record));
+    }
+    if record.stage == LogStage::Pruned {
+        return Some(untold(record));
     }
     let TreeHead { size, root } = record.head;
     let lines = log.tree.size();
@@ -136,10 +174,18 @@ fn lost(record: &RegistryRecord) -> Finding {
     Finding::new(Verdict::Gap, detail).of_log(record.log, None)
 }
 
+fn untold(record: &RegistryRecord) -> Finding {
+    let detail = "the log was pruned, and no snapshot tells what was in it";
+    Finding::new(Verdict::LogLostItsTail, detail).of_log(record.log, None)
+}
+
 /// What is to say of a record whose log is not here.
 fn absent(record: &RegistryRecord, here: &BTreeSet<DirectoryId>) -> Option<Finding> {
     if record.stage == LogStage::Lost {
         return Some(lost(record));
+    }
+    if record.stage == LogStage::Pruned && here.contains(&record.directory) {
+        return Some(untold(record));
     }
     let (verdict, detail) = if here.contains(&record.directory) {
         (Verdict::LogLostItsTail, "the log was kept in this directory, and is not there".to_owned())

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use strongroom_core::{Key, LogId, Outcome, RecordKind, StoreId, WriteId};
 
+use super::snapshot::Missing;
 use super::{LogState, Verifier};
 use crate::carried::Carried;
 use crate::certificate::is_certified;
 use crate::checkpoint::{Signed, signs_segment};
 use crate::line::{CarriedLine, IntentLine, Line, OpenLine, SegmentLine, TargetLine};
-use crate::report::{Finding, Verdict};
 
 /// Where in its segments a log is.
 #[derive(Debug, Default)]
@@ -80,32 +80,27 @@ impl Verifier {
     /// Goes on behind lines that are missing in front of a segment.
     pub(super) fn skip_to(&mut self, log: LogId, segment: &SegmentLine) {
         let state = self.logs.entry(log).or_default();
-        let size = state.tree.size();
-        if let Some(missing) = state.skip_to(log, segment, self.expected) {
-            let number = segment.number;
-            let detail = format!("{missing} lines are missing in front of its segment {number}");
-            self.findings
-                .push(Finding::new(Verdict::LogLostItsTail, detail).of_log(log, Some(size)));
-        }
+        let missing = state.skip_to(log, segment, self.expected);
+        state.missing.extend(missing);
     }
 }
 
 impl LogState {
-    /// How many lines are missing in front of a segment that proves itself. The log goes on behind
+    /// The lines that are missing in front of a segment that proves itself. The log goes on behind
     /// them.
     fn skip_to(
         &mut self,
         log: LogId,
         segment: &SegmentLine,
         expected: Option<StoreId>,
-    ) -> Option<u64> {
+    ) -> Option<Missing> {
         let is_it = segment.log.log == log
             && expected.is_none_or(|store| store == segment.log.store)
             && self.open.as_ref().is_none_or(|open| is_same(open, &segment.log))
             && is_certified(&segment.log)
             && signs_segment(segment);
         let tree = segment.tree().filter(|tree| is_it && tree.size() > self.tree.size())?;
-        let missing = tree.size() - self.tree.size();
+        let (from, to, number) = (self.tree.size(), tree.size(), segment.number);
         self.tree = tree;
         self.kinds.clear();
         self.known = segment.size;
@@ -113,8 +108,7 @@ impl LogState {
         self.signed = Signed { size: segment.size, at: segment.log.at };
         self.segments.number = segment.number.saturating_sub(1);
         self.open.get_or_insert_with(|| segment.log.clone());
-        self.is_bad = true;
-        Some(missing)
+        Some(Missing { from, to, number })
     }
 
     /// Checks the first line of a segment against the lines before it.

@@ -44,6 +44,10 @@ struct State {
 }
 
 impl Registry {
+    pub(super) const fn directory(&self) -> Option<DirectoryId> {
+        self.directory
+    }
+
     pub(super) fn new(directory: Option<DirectoryId>) -> Self {
         Self { directory, state: Mutex::default() }
     }
@@ -147,6 +151,20 @@ impl Registered {
         RegistryRecord::verify(store, key, record).ok()
     }
 
+    /// The logs that a directory keeps and that stand so.
+    pub(super) fn at(
+        &self,
+        store: StoreId,
+        directory: Option<DirectoryId>,
+        stage: LogStage,
+    ) -> Vec<LogId> {
+        let logs = self.0.keys().filter(|log| {
+            let record = self.get(store, **log);
+            record.is_some_and(|it| it.stage == stage && Some(it.directory) == directory)
+        });
+        logs.copied().collect()
+    }
+
     pub(super) fn is_settled(&self, store: StoreId, log: LogId) -> bool {
         // Of a log without a record nothing is known that a note could hide.
         self.get(store, log).is_none_or(|record| record.stage > LogStage::Ended)
@@ -188,9 +206,9 @@ impl Registered {
         let mut misfits = Vec::new();
         for record in self.kept_in(store, &ours) {
             let log = record.log;
-            let fits = record.stage == LogStage::Lost
+            let fits = record.stage >= LogStage::Lost
                 || known.get(&log).is_some_and(|known| fits_log(&record, known, dead.get(&log)));
-            if !fits {
+            if !fits && !is_pruned(storage, store, log).await? {
                 misfits.push(Tampered::AuditLogRolledBack { log, size: record.head.size });
             }
         }
@@ -239,6 +257,13 @@ fn fits_log(record: &RegistryRecord, known: &KnownLog, dead: Option<&&DeadLog>) 
         LogStage::Settled => head == all,
         _ => false,
     }
+}
+
+/// Whether a log was pruned since its record was read: its record says so by now, or is erased.
+async fn is_pruned(storage: &dyn Storage, store: StoreId, log: LogId) -> Result<bool, Error> {
+    let Some((key, entry)) = stored_entry(storage, log).await? else { return Ok(true) };
+    let record = RegistryRecord::verify(store, &key, &entry.value);
+    Ok(record.is_ok_and(|record| record.stage == LogStage::Pruned))
 }
 
 async fn stored_entry(storage: &dyn Storage, log: LogId) -> Result<Option<(Key, Entry)>, Error> {
@@ -346,6 +371,11 @@ impl Vault {
 
     /// Signs the own log as it is, registers and pins it.
     pub(crate) async fn checkpoint(&self) -> Result<TreeHead, Error> {
+        self.checkpoint_covering(&[]).await
+    }
+
+    /// The same, for these logs too: their pins are not needed any more.
+    pub(super) async fn checkpoint_covering(&self, covers: &[LogId]) -> Result<TreeHead, Error> {
         let head = self.sink.checkpoint(self.log)?.ok_or(Unavailable::Unsupported(
             "this audit sink signs nothing: anchor it where its records are kept",
         ))?;
@@ -353,7 +383,7 @@ impl Vault {
         if self.registry.directory.is_some() {
             let record = self.register(self.log, LogStage::Open, head).await?;
             self.sink.registered(self.log, head.size);
-            self.pin(record, &[]).await?;
+            self.pin(record, covers).await?;
         }
         Ok(head)
     }

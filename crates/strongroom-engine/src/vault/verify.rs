@@ -16,6 +16,8 @@ use crate::permit::Redeemed;
 
 const LINES: NonZeroU32 = NonZeroU32::new(4096).unwrap();
 const RECORDS: NonZeroU32 = NonZeroU32::new(256).unwrap();
+/// How often all is read anew, since logs are pruned meanwhile.
+const ATTEMPTS: usize = 8;
 
 impl Vault {
     /// Verifies the whole store while it is in use.
@@ -27,8 +29,29 @@ impl Vault {
             "this audit sink cannot be read back: verify where its records are kept",
         ))?;
         let mut verifier = Verifier::new(Some(self.store));
+        for _ in 0..ATTEMPTS {
+            let findings = self.hold_against_logs(reader, &mut verifier).await?;
+            // Logs that are pruned meanwhile are told of twice.
+            if let Some(anew) = verifier.anew() {
+                verifier = anew;
+                continue;
+            }
+            verifier.lives(self.log, grant.receipt().index.saturating_add(1));
+            let mut report = verifier.finish();
+            report.findings.extend(findings);
+            return Ok(report);
+        }
+        Err(Unavailable::Unsupported("its logs are pruned over and over: verify it later").into())
+    }
+
+    /// Feeds logs and storage, and says what only keys tell.
+    async fn hold_against_logs(
+        &self,
+        reader: &dyn strongroom_core::AuditReader,
+        verifier: &mut Verifier,
+    ) -> Result<Vec<Finding>, Error> {
         let mut seen = Vec::new();
-        self.feed(reader, &mut verifier, &mut seen).await?;
+        self.feed(reader, verifier, &mut seen).await?;
         let mut findings = Vec::new();
         let mut scan = Scan { prefix: Vec::new(), after: None, limit: RECORDS, with_values: true };
         loop {
@@ -46,15 +69,12 @@ impl Vault {
             }
         }
         verifier.storage_was_read();
-        self.feed(reader, &mut verifier, &mut seen).await?;
-        self.catch_up(reader, &mut verifier, &mut seen).await?;
+        self.feed(reader, verifier, &mut seen).await?;
+        self.catch_up(reader, verifier, &mut seen).await?;
         for (log, _) in seen.iter().filter(|(log, _)| *log != self.log) {
             verifier.end_of_log(*log, false);
         }
-        verifier.lives(self.log, grant.receipt().index.saturating_add(1));
-        let mut report = verifier.finish();
-        report.findings.extend(findings);
-        Ok(report)
+        Ok(findings)
     }
 
     /// Logs are read one after the other, so that a log may be told of by a later one before its own
