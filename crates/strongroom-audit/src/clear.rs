@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use serde::{Serialize, Serializer};
@@ -165,6 +166,7 @@ impl<F: Fn(LogId, &[u8]) -> Option<String>> Export<'_, F> {
             .with("action", line.action.as_str());
         self.target(object, &line.target)
             .with("effect", line.effect.as_str())
+            .with_some("count", (line.count > NonZeroU64::MIN).then_some(line.count.get()))
             .with_some("rule", line.rule.map(|token| self.name(token)))
             .with_some("explanation", line.explanation.map(|token| self.name(token)))
             .with_some("request", line.request.map(Cow::into_owned))

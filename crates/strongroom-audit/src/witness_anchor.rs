@@ -53,8 +53,9 @@ pub trait WitnessTransport: Debug + Send + Sync + 'static {
 /// store, once ([`PinSigner::verifier_key`]), and learns from it how often the store pins, no more.
 ///
 /// Who sets storage, log and pins back together is found as long as the witness is honest and its key
-/// and that of the host are not known to them. The two clocks may be five minutes apart, which is
-/// also how long somebody on the way to the witness can keep its newest pins from the host. A store
+/// and that of the host are not known to them. The two clocks may be five minutes apart; for as
+/// long, or twice as long behind a clock that is late, somebody on the way to the witness can keep
+/// its newest pins from the host. A store
 /// does not open while its witness cannot be asked.
 ///
 /// One call reads all lines, of about 450 bytes each, syncs, and asks the witness, once where nobody
@@ -172,7 +173,7 @@ impl WitnessAnchor {
         let detail = match answer.status {
             409 => match answer.body.strip_suffix('\n').map(str::parse) {
                 Some(Ok(known)) => return Ok(known),
-                _ => return Err(other_history()),
+                _ => "what answered 409 is no witness: check the way to it".to_owned(),
             },
             422 => return Err(other_history()),
             403 | 404 => {

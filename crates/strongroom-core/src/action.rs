@@ -127,8 +127,8 @@ actions! {
 }
 
 impl ActionName {
-    /// Whether all that it can do is to take access away: a disk that is full, or a caller that used
-    /// up its budget, should not be in its way.
+    /// Whether it is there to take access away: a disk that is full, or a caller that used up its
+    /// budget, should not be in its way.
     ///
     /// ```
     /// use strongroom_core::ActionName;

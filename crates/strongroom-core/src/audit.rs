@@ -118,7 +118,8 @@ impl AuditRecord {
 /// A request was decided. Written before anything it allows happens.
 ///
 /// Several equal requests that were refused may share one record, which then has their
-/// [`count`](Self::count) and is otherwise that of the last of them. One that was allowed has a
+/// [`count`](Self::count) and is otherwise that of the first of them, with the time and the request's id of
+/// the last. One that was allowed has a
 /// record of its own.
 #[derive(Debug, Clone)]
 pub struct DecisionRecord {

@@ -11,7 +11,8 @@ const MAX_ACCOUNTS: usize = 4096;
 const SECOND: u64 = 1_000_000_000;
 
 /// How many decisions of a principal are recorded: so many a second, and so many at once by one that
-/// has not asked for a while.
+/// has not asked for a while. A `put` that makes its namespace takes three at once, and never gets
+/// through a smaller burst.
 ///
 /// ```
 /// use strongroom_engine::Budget;

@@ -5,6 +5,7 @@
 //! made by [`authorize`] after the policy engine allowed the request and the audit sink
 //! acknowledged the record of it. It carries its target, cannot be cloned, and is used up.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -422,31 +423,70 @@ pub(crate) async fn authorize_reads(
     if let Some(first) = judged.first() {
         record_counts(inner, first.at).await;
     }
+    let mut denied = HashMap::new();
     for one in judged {
         let found = if one.wanted().is_some() { found.next() } else { None };
         let one = put_on_record(one, found);
-        let counted = counted(inner, &one);
-        if counted.is_none() {
-            records.push(one.record.clone());
-        }
-        decided.push((one, counted));
+        let place = match counted(inner, &one) {
+            Some(receipt) => Place::Counted(receipt),
+            None => match again(inner, &one, &mut denied, &mut records) {
+                Some(at) => Place::Again(at),
+                None => {
+                    records.push(one.record.clone());
+                    Place::New(records.len() - 1)
+                }
+            },
+        };
+        decided.push((one, place));
     }
     let receipts = match &*records {
         [] => Vec::new(),
         records => inner.sink.append(records, inner.durability).await?,
     };
-    let mut receipts = receipts.into_iter();
     let mut granted = Vec::with_capacity(decided.len());
-    for (one, counted) in decided {
-        let receipt = counted.or_else(|| receipts.next());
+    for (one, place) in decided {
+        let receipt = match place {
+            Place::Counted(receipt) => Some(receipt),
+            Place::New(at) | Place::Again(at) => receipts.get(at).copied(),
+        };
         let receipt =
             receipt.ok_or(Unavailable::Unsupported("the audit sink gave too few receipts"))?;
-        if counted.is_none() {
+        if matches!(place, Place::New(_)) {
             begin_to_count(inner, &one, receipt);
         }
         granted.push(grant(inner, asker, one, receipt));
     }
     Ok(granted)
+}
+
+/// Where one of many decisions is recorded.
+enum Place {
+    /// It is counted with an earlier one.
+    Counted(Receipt),
+    /// By a record of its own, or with an equal denial among the many.
+    New(usize),
+    Again(usize),
+}
+
+/// Counts a denial with an equal one that is recorded with it, and says which record that is.
+fn again(
+    inner: &Inner,
+    one: &Decided<Read>,
+    denied: &mut HashMap<Target, usize>,
+    records: &mut [AuditRecord],
+) -> Option<usize> {
+    let denial = one.denial().filter(|_| !inner.refusals.window().is_zero())?;
+    // Who asks, and why, is the same for all of them.
+    let at = *denied.entry(denial.target.clone()).or_insert(records.len());
+    match records.get_mut(at) {
+        Some(AuditRecord::Decision(first))
+            if first.effect == denial.effect && first.explanation == denial.explanation =>
+        {
+            first.count = first.count.saturating_add(1);
+            Some(at)
+        }
+        _ => None,
+    }
 }
 
 /// Mints the permit under which a dead process's writes are settled: without policy, for

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use strongroom_audit::MAX_REQUEST_ID_BYTES;
 use strongroom_core::{
     AuditError, AuditRecord, AuditSink, DecisionRecord, Durability, Monotonic, Principal, Receipt,
 };
@@ -21,7 +22,7 @@ pub const DEFAULT_REFUSAL_WINDOW: Duration = Duration::from_secs(10);
 
 /// So many different refusals are counted at a time. Further ones have a record each.
 const MAX_ENTRIES: usize = 1024;
-/// So many counts go into one append: each of them must fit where room is short.
+/// So many counts go into one append, and are written by one request.
 const MAX_APPENDED: usize = 64;
 /// No count is waiting.
 const NEVER: u64 = u64::MAX;
@@ -58,8 +59,8 @@ struct Entry {
     alike: Alike,
     /// The place of the first.
     receipt: Receipt,
-    /// The last, to be written with the count.
-    last: DecisionRecord,
+    /// What is written with the count: the first, with the time and the request's id of the last.
+    told: DecisionRecord,
     /// How many are not on record yet.
     count: u64,
     until: Monotonic,
@@ -107,7 +108,11 @@ impl Refusals {
             return None;
         }
         entry.count = entry.count.checked_add(1)?;
-        entry.last = record.clone();
+        // All else is as the sink has taken it before: what came later may be what no sink takes, and
+        // would keep the count, and others beside it, from ever being written.
+        entry.told.at = record.at;
+        let id = record.context.request_id.as_ref();
+        entry.told.context.request_id = id.filter(|id| id.len() <= MAX_REQUEST_ID_BYTES).cloned();
         let (receipt, until) = (entry.receipt, entry.until);
         self.due.fetch_min(nanos(until), Ordering::Relaxed);
         Some(receipt)
@@ -142,7 +147,7 @@ impl Refusals {
             let entry = Entry {
                 alike,
                 receipt,
-                last: record.clone(),
+                told: record.clone(),
                 count: 0,
                 until: now.saturating_add(window),
                 is_being_written: false,
@@ -151,7 +156,8 @@ impl Refusals {
         }
     }
 
-    /// Appends the counts whose windows have ended. Costs one load where there is none.
+    /// Appends counts whose windows have ended, some at a time, since others than who waits for it
+    /// made them. Costs one load where there is none.
     ///
     /// # Errors
     /// Those of the sink. What could not be written, or was dropped meanwhile, stays counted.
@@ -165,7 +171,7 @@ impl Refusals {
         if due == NEVER || due > nanos(now) {
             return Ok(());
         }
-        self.append(sink, durability, now, |entry| entry.until <= now).await
+        self.append(sink, durability, now, MAX_APPENDED, |entry| entry.until <= now).await
     }
 
     /// Appends all counts, and counts nothing any more.
@@ -179,7 +185,7 @@ impl Refusals {
         now: Monotonic,
     ) -> Result<(), AuditError> {
         self.lock().has_ended = true;
-        self.append(sink, durability, now, |_| true).await
+        self.append(sink, durability, now, usize::MAX, |_| true).await
     }
 
     async fn append(
@@ -187,22 +193,40 @@ impl Refusals {
         sink: &dyn AuditSink,
         durability: Durability,
         now: Monotonic,
+        most: usize,
         is_due: impl Fn(&Entry) -> bool,
     ) -> Result<(), AuditError> {
-        loop {
-            let (mut writing, records) = self.take(now, &is_due);
-            if records.is_empty() {
-                return Ok(());
+        let (mut writing, records) = self.take(now, most, is_due);
+        let mut failed = None;
+        for (n, records) in records.chunks(MAX_APPENDED).enumerate() {
+            let first = n * MAX_APPENDED;
+            match sink.append(records, durability).await {
+                Ok(_) => {
+                    writing.done(first, records.len());
+                    continue;
+                }
+                Err(error) if records.len() == 1 => {
+                    failed.get_or_insert(error);
+                    continue;
+                }
+                Err(_) => {}
             }
-            sink.append(&records, durability).await?;
-            writing.is_done = true;
+            // One that is not taken keeps no other from being written.
+            for (n, record) in records.iter().enumerate() {
+                match sink.append(std::slice::from_ref(record), durability).await {
+                    Ok(_) => writing.done(first + n, 1),
+                    Err(error) => drop(failed.get_or_insert(error)),
+                }
+            }
         }
+        failed.map_or(Ok(()), Err)
     }
 
     /// The counts to be written next, the oldest first. They stay in the table until they are.
     fn take(
         &self,
         now: Monotonic,
+        most: usize,
         is_due: impl Fn(&Entry) -> bool,
     ) -> (Writing<'_>, Vec<AuditRecord>) {
         let mut table = self.lock();
@@ -211,19 +235,19 @@ impl Refusals {
         let mut due: Vec<(Receipt, u64)> =
             due.map(|(hash, entry)| (entry.receipt, *hash)).collect();
         due.sort_unstable();
-        due.truncate(MAX_APPENDED);
+        due.truncate(most);
         let (mut counts, mut records) = (Vec::new(), Vec::new());
         for (_, hash) in due {
             if let Some(entry) = table.entries.get_mut(&hash)
                 && let Some(count) = NonZeroU64::new(entry.count)
             {
                 entry.is_being_written = true;
-                counts.push((hash, entry.count));
-                records.push(AuditRecord::Decision(DecisionRecord { count, ..entry.last.clone() }));
+                counts.push(Written { hash, count: entry.count, is_done: false });
+                records.push(AuditRecord::Decision(DecisionRecord { count, ..entry.told.clone() }));
             }
         }
         self.set_due(&table);
-        (Writing { refusals: self, counts, now, is_done: false }, records)
+        (Writing { refusals: self, counts, now }, records)
     }
 
     fn set_due(&self, table: &Table) {
@@ -254,7 +278,7 @@ impl Refusals {
 
 impl Entry {
     fn is_like(&self, alike: Alike, record: &DecisionRecord) -> bool {
-        let (one, other) = (&self.last, record);
+        let (one, other) = (&self.told, record);
         self.alike == alike
             && match (&one.principal, &other.principal) {
                 (Some(one), Some(other)) => match alike {
@@ -290,9 +314,20 @@ fn is_same(one: &Principal, other: &Principal) -> bool {
 /// a count may then be written twice, and is never lost.
 struct Writing<'a> {
     refusals: &'a Refusals,
-    counts: Vec<(u64, u64)>,
+    counts: Vec<Written>,
     now: Monotonic,
+}
+
+struct Written {
+    hash: u64,
+    count: u64,
     is_done: bool,
+}
+
+impl Writing<'_> {
+    fn done(&mut self, first: usize, count: usize) {
+        self.counts.iter_mut().skip(first).take(count).for_each(|one| one.is_done = true);
+    }
 }
 
 impl Drop for Writing<'_> {
@@ -301,12 +336,12 @@ impl Drop for Writing<'_> {
             return;
         }
         let mut table = self.refusals.lock();
-        for (hash, count) in &self.counts {
+        for Written { hash, count, is_done } in &self.counts {
             let Some(entry) = table.entries.get_mut(hash) else { continue };
             entry.is_being_written = false;
             let window = self.refusals.window_of(entry.alike).unwrap_or_default();
             entry.until = self.now.saturating_add(window);
-            if self.is_done {
+            if *is_done {
                 entry.count = entry.count.saturating_sub(*count);
                 if entry.count == 0 {
                     table.entries.remove(hash);

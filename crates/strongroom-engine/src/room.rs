@@ -34,9 +34,9 @@ pub(crate) struct Inner {
 
 impl Inner {
     /// Records the refusals that are only counted so far. From here on each has a record.
-    async fn record_refusals(&self) -> Result<(), AuditError> {
+    async fn record_refusals(&self, at_least: Durability) -> Result<(), AuditError> {
         // What is not with the kernel is not there for whoever opens the store next.
-        let durability = self.durability.max(Durability::Flushed);
+        let durability = at_least.max(Durability::Flushed);
         self.refusals.end(&*self.sink, durability, self.clock.elapsed()).await
     }
 }
@@ -168,7 +168,7 @@ impl Strongroom {
     #[must_use]
     pub fn seal(self) -> SealedStrongroom {
         // A sink that is not done at once, such as one over a network, loses what is counted.
-        let _ = at_once(self.0.record_refusals());
+        let _ = at_once(self.0.record_refusals(Durability::Flushed));
         self.0.vault.wipe();
         SealedStrongroom::new(Ingredients {
             parts: self.0.parts.clone(),
@@ -199,7 +199,7 @@ impl Strongroom {
         let closed = match self.0.vault.settle_all().await {
             Ok(()) if !self.is_open() => Err(Error::Sealed),
             Ok(()) => {
-                let counted = self.0.record_refusals().await;
+                let counted = self.0.record_refusals(self.0.durability).await;
                 match self.0.sink.close(self.log()).await {
                     Ok(head) => {
                         self.0.vault.register_end(head).await;
@@ -209,7 +209,10 @@ impl Strongroom {
                 }
             }
             // A log that does not end says to the next opener that there is something to settle.
-            Err(error) => Err(error),
+            Err(error) => {
+                let _ = self.0.record_refusals(self.0.durability).await;
+                Err(error)
+            }
         };
         self.0.vault.wipe();
         closed

@@ -120,6 +120,56 @@ fn equal_refusals_share_a_record_with_their_count() {
     assert_eq!(kit.counts(), [1, 99, 1]);
 }
 
+/// What a caller says of a request can be too long for a record: only what was taken is told again.
+#[test]
+fn a_request_that_no_log_takes_keeps_no_count_back() {
+    let kit = Kit::new(|builder| builder);
+    let (mallory, bob) = (kit.session("mallory"), kit.session("bob"));
+    refused(&mallory, "prod/db");
+    let long = RequestContext::new().with_request_id("x".repeat(2_000));
+    refused(&mallory.clone().with_context(long), "prod/db");
+    refused(&bob, "prod/db");
+    refused(&bob, "prod/db");
+    kit.clock.advance(WINDOW);
+    kit.alice_reads();
+    assert_eq!(kit.counts(), [1, 1, 1, 1]);
+}
+
+/// One count that is not taken keeps none beside it from being written.
+#[test]
+fn counts_that_fail_together_are_written_one_by_one() {
+    let kit = Kit::new(|builder| builder);
+    for who in ["mallory", "bob", "carol"] {
+        refused(&kit.session(who), "prod/db");
+        refused(&kit.session(who), "prod/db");
+    }
+    kit.clock.advance(WINDOW);
+    kit.log.fail_next(2); // all at once, and the first of them
+    kit.alice_reads();
+    assert_eq!(kit.counts(), [1; 5]);
+    kit.clock.advance(WINDOW);
+    kit.alice_reads();
+    assert_eq!(kit.counts(), [1; 6]);
+}
+
+#[test]
+fn the_same_path_many_times_in_a_call_is_one_record() {
+    let kit = Kit::new(|builder| builder);
+    let paths: Vec<SecretPath> =
+        (0..300).map(|n| format!("prod/db-{}", n % 3).parse().unwrap()).collect();
+    let answers = block_on(kit.session("mallory").get_many::<Opaque>(&paths)).unwrap();
+    let receipts: Vec<Receipt> = answers
+        .into_iter()
+        .map(|answer| match answer {
+            Err(Error::Denied(denied)) => *denied.receipt(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(kit.counts(), [100, 100, 100]);
+    assert!(receipts.iter().zip(&receipts[3..]).all(|(one, other)| one == other));
+    assert!(receipts[0] != receipts[1] && receipts[1] != receipts[2]);
+}
+
 #[test]
 fn refusals_that_differ_have_a_record_each() {
     let kit = Kit::new(|builder| builder);
@@ -217,7 +267,14 @@ fn only_so_many_are_counted_at_a_time() {
     }
     assert_eq!(kit.counts().len(), 1100 + 76, "1,024 are counted");
     kit.clock.advance(WINDOW);
-    kit.alice_reads();
+    // Others made them: a request writes so many at a time.
+    for written in [64, 128] {
+        kit.alice_reads();
+        assert_eq!(kit.counts().len(), 1100 + 76 + written);
+    }
+    for _ in 2..16 {
+        kit.alice_reads();
+    }
     assert_eq!(kit.counts(), vec![1; 2200]);
     // Those whose window has ended make room.
     refused(&mallory, "prod/s1099");

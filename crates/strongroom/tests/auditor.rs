@@ -105,6 +105,9 @@ fn the_key_of_another_store_opens_no_name_and_damage_is_told_in_its_place() {
         let alice = room.session(Principal::user("alice"));
         alice.put("prod/db", Opaque::new(b"value")).unwrap();
         let key = alice.auditor_key().unwrap();
+        for _ in 0..3 {
+            room.session(Principal::user("bob")).get::<Opaque>("prod/db").unwrap_err();
+        }
         room.close().unwrap();
         key
     });
@@ -114,6 +117,9 @@ fn the_key_of_another_store_opens_no_name_and_damage_is_told_in_its_place() {
     assert!(put["path"].as_str().unwrap().starts_with("token:"), "{put}");
 
     let (_, whole) = export(&ours, &keys[0]);
+    let refusals: Vec<_> = whole.iter().filter(|o| o["effect"] == "deny").collect();
+    assert_eq!(refusals.len(), 2, "equal ones share a record");
+    assert_eq!((refusals[0].get("count"), &refusals[1]["count"]), (None, &2.into()));
     let file = std::fs::read_dir(ours.join("audit")).unwrap().next().unwrap().unwrap().path();
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replacen("\"effect\":\"allow\"", "\"effect\":\"Allow\"", 1))
