@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use futures_executor::block_on;
-use strongroom_audit::{LogStage, RegistryRecord, Verdict, verify_dir};
-use strongroom_core::{AuditError, Key, LogId, Opaque};
+use strongroom_audit::{Line, LogStage, RegistryRecord, Verdict, read_line, verify_dir};
+use strongroom_core::{AuditError, Key, LogId, Opaque, RecordKind};
 use strongroom_engine::{Error, Tampered, Unavailable};
 
 use super::Dice;
@@ -318,6 +318,14 @@ impl Case {
 /// What was not set back, or as a whole by somebody who has no anchor: nobody is accused.
 pub(super) fn controls(used: &Used, dice: &mut Dice) -> Vec<String> {
     let mut faults = Vec::new();
+    // A log is registered by its first write, so that it is missed from there on.
+    for (log, names) in logs(&used.now().files) {
+        let is_write = |line: &&[u8]| matches!(read_line(line), Ok(Line::Intent(line)) if line.kind == RecordKind::Head);
+        let has_written = lines(&used.now().files, &names).iter().any(is_write);
+        if has_written && registered(used.now(), log).is_none() {
+            faults.push(format!("untouched: log {log} has writes and is not registered"));
+        }
+    }
     let earlier = &used.moments[dice.below(used.moments.len())];
     for (kind, moment) in [("untouched", used.now()), ("restored", earlier)] {
         let (named, moment) = (Vec::new(), moment.clone());
