@@ -26,6 +26,8 @@ use crate::write_options::WriteOptions;
 
 /// How often a write without an expectation is decided anew because others were faster.
 const ATTEMPTS: usize = 64;
+/// How often a read is decided anew because its permit was stale: this process saw a newer head.
+const STALE_READS: usize = 3;
 
 /// A caller's view of the store. Owned, `Send + Sync`, cheap to clone.
 ///
@@ -204,21 +206,22 @@ impl Session {
         authorize::<A>(&self.inner, &self.asker(), target).await
     }
 
-    /// Repeats what met a stale permit once, and what lost a race as often as it takes.
+    /// Repeats what lost a race as often as it takes. A permit that is stale has lost one, mostly: this
+    /// process has seen a newer head than the one that was decided on.
     async fn repeat<T, F>(&self, mut act: impl FnMut() -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<Step<T>, Error>>,
     {
-        let mut stale = 0;
+        let mut last = Error::from(ConflictKind::Contended);
         for _ in 0..ATTEMPTS {
             match act().await {
                 Ok(Step::Done(output)) => return Ok(output),
-                Ok(Step::Raced) => {}
-                Err(error) if error.is_stale() && stale < 2 => stale += 1,
+                Ok(Step::Raced) => last = ConflictKind::Contended.into(),
+                Err(error) if error.is_stale() => last = error,
                 Err(error) => return Err(error),
             }
         }
-        Err(ConflictKind::Contended.into())
+        Err(last)
     }
 
     /// The secret in force, or at a version or stage.
@@ -238,11 +241,11 @@ impl Session {
         secret: impl Names<SecretRef>,
     ) -> Result<Versioned<K>, Error> {
         let secret: SecretRef = parse(secret)?;
-        let mut retried = false;
+        let mut left = STALE_READS;
         loop {
             let permit = authorize::<Read>(&self.inner, &self.asker(), secret.clone()).await?;
             match permit.read().await {
-                Err(error) if error.is_stale() && !retried => retried = true,
+                Err(error) if error.is_stale() && left > 0 => left -= 1,
                 read => return read,
             }
         }

@@ -52,6 +52,14 @@ fn accusations(session: &Session) -> Vec<String> {
     report.accusations().map(ToString::to_string).collect()
 }
 
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
 /// Verifies over and over from when all writers begin until they are done, and once more.
 fn verify_meanwhile(writers: Vec<Session>, verifier: &Session) {
     let (running, begin) = (AtomicUsize::new(writers.len()), Barrier::new(writers.len() + 1));
@@ -59,9 +67,10 @@ fn verify_meanwhile(writers: Vec<Session>, verifier: &Session) {
         for (who, session) in writers.into_iter().enumerate() {
             let (running, begin) = (&running, &begin);
             scope.spawn(move || {
+                // Also where it panics: the verifier would wait for it for ever.
+                let _done = OnDrop(|| drop(running.fetch_sub(1, Ordering::SeqCst)));
                 begin.wait();
                 block_on(write(&session, who));
-                running.fetch_sub(1, Ordering::SeqCst);
             });
         }
         begin.wait();
