@@ -68,7 +68,9 @@ fn verify_meanwhile(writers: Vec<Session>, verifier: &Session) {
             let (running, begin) = (&running, &begin);
             scope.spawn(move || {
                 // Also where it panics: the verifier would wait for it for ever.
-                let _done = OnDrop(|| drop(running.fetch_sub(1, Ordering::SeqCst)));
+                let _done = OnDrop(|| {
+                    running.fetch_sub(1, Ordering::SeqCst);
+                });
                 begin.wait();
                 block_on(write(&session, who));
             });
