@@ -363,7 +363,12 @@ fn a_log_that_went_on_since_it_was_registered_is_known_again_and_missed_where_it
     let files = std::fs::read_dir(dir.join("audit")).unwrap().map(|entry| entry.unwrap().path());
     let newest = files
         .filter(|path| path.extension().unwrap() == "jsonl")
-        .max_by_key(|path| std::fs::metadata(path).unwrap().modified().unwrap());
+        // Several may be of one tick of the clock of files: `<log>.<number>.jsonl` tells them apart.
+        .max_by_key(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let number = name.split('.').nth(1).and_then(|number| number.parse().ok());
+            (std::fs::metadata(path).unwrap().modified().unwrap(), number.unwrap_or(0_u64))
+        });
     std::fs::remove_file(newest.unwrap()).unwrap();
     let refused = open(&dir).unwrap_err();
     assert!(
