@@ -14,7 +14,7 @@ use strongroom_core::{
 use crate::carried::{self, Carried};
 use crate::certificate::is_certified;
 use crate::checkpoint::signs_segment;
-use crate::dir::{LogFile, Segment, file_name, first_line, last_line};
+use crate::dir::{LogFile, Segment, file_name, first_line, give_back, last_line};
 use crate::folder::lock;
 use crate::line::{CarriedLine, Line, NameToken, OpenLine, SegmentLine};
 use crate::medium::failed;
@@ -51,6 +51,9 @@ pub(crate) fn claim(
         // What is settled now must not vanish in a power cut later.
         handle.sync_data().map_err(|error| failed("a dead log cannot be synced", error))?;
         logs.push(read(file.log, &last, &handle, identity, &mut settled)?);
+        // Only room that others could use, and on a full disk perhaps the only one for a log that
+        // is begun now. A power cut may take that back: it changes no line.
+        let _ = give_back(&last.path);
         locks.insert(file.log, handle);
     }
     for dead in &mut logs {

@@ -280,12 +280,6 @@ impl FileLog {
             if let AuditRecord::Closed(closed) = record {
                 // A hint: where it cannot be left, the next opener settles the log once more.
                 let _ = dir::mark_settled(&self.dir, closed.log, *receipt);
-                // It is locked still. What stays laid out is only room that others could use.
-                if let Ok(file) = LogFile::find(&self.dir, closed.log)
-                    && let Some(last) = file.segments.last()
-                {
-                    let _ = dir::give_back(&last.path);
-                }
                 if let Some(open) = current.as_mut() {
                     open.dead.remove(&closed.log);
                 }

@@ -7,7 +7,7 @@ use strongroom_core::{
     ActionName, DecisionRecord, Effect, Explanation, Importance, RequestContext, Target, Timestamp,
 };
 
-use super::tests::{Faulty, append, close, lines, log_with_reserve, numbers};
+use super::tests::{Faulty, Nameless, append, close, lines, log_with_reserve, numbers};
 use super::*;
 
 const RESERVE: u64 = 100_000;
@@ -148,4 +148,22 @@ fn the_reserve_is_there_after_each_record_however_small_it_is() {
             assert!(left(&medium) >= reserve, "{reserve}, record {n}");
         }
     }
+}
+
+/// The disk may be full: what nobody needs any more is then the only room for another log.
+#[test]
+fn a_dead_log_gives_back_what_was_laid_out_before_another_one_is_begun() {
+    let scratch = tempfile::tempdir().unwrap();
+    let log = FileLog::open_inline(scratch.path()).unwrap();
+    let own = block_on(log.attach(Arc::new(Nameless(7)))).unwrap().log;
+    take(&log, &reading(), Durability::Flushed).unwrap();
+    drop(log);
+    let file = scratch.path().join(file_name(own, 0, LOG));
+    let before = std::fs::read(&file).unwrap();
+    assert!(before.ends_with(&[0; 256 * 1024]));
+    // It draws the same id, so that no file can be made.
+    let next = FileLog::open_inline(scratch.path()).unwrap();
+    block_on(next.attach(Arc::new(Nameless(7)))).unwrap_err();
+    let after = std::fs::read(&file).unwrap();
+    assert!(after.ends_with(b"}\n") && before.starts_with(&after), "{}", after.len());
 }

@@ -133,13 +133,14 @@ fn a_dead_log_is_settled_once() {
 }
 
 #[test]
-fn a_log_that_is_settled_gives_back_the_room_that_was_laid_out() {
+fn a_dead_log_gives_back_the_room_that_was_laid_out() {
     let scratch = tempfile::tempdir().unwrap();
     let identity = FakeIdentity::new(1);
     let file = file_of(scratch.path(), die(scratch.path(), &identity));
     let lines = lines_of(&file);
     assert!(fs::read(&file).unwrap().len() > lines.len() + 256 * 1024, "it is there until then");
     let (log, attached) = attach(scratch.path(), &identity);
+    assert_eq!(fs::read(&file).unwrap(), lines);
     block_on(log.append(&[closed(&attached.dead[0])], Durability::Flushed)).unwrap();
     assert_eq!(fs::read(&file).unwrap(), lines);
 }

@@ -83,6 +83,34 @@ fn on_a_full_disk_access_can_be_taken_away_and_nothing_be_read() {
     room.close().unwrap();
 }
 
+#[test]
+fn a_store_opens_on_a_disk_that_its_own_dead_log_filled() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let Some(_mount) = Mount::tmpfs("size=2m", disk.path()) else { return };
+    let owner = Principal::user("alice");
+    let builder = || {
+        Strongroom::builder()
+            .storage(SqliteStorage::open(dir.path().join("secrets.db")).unwrap())
+            .seal(Passphrase::new("pass phrase").with_cost(Argon2Cost::LEAST))
+            .policy(Policy::owned_by(&owner))
+            .audit(FileLog::open(disk.path().join("audit")).unwrap())
+            .blocking()
+    };
+    let room = builder().create().unwrap();
+    room.session(owner.clone()).put("prod/kept", Opaque::new(b"kept")).unwrap();
+    let mut ballast = fs::File::create(disk.path().join("ballast")).unwrap();
+    while ballast.write_all(&[0; 512]).is_ok() {}
+    // Nobody closes it.
+    drop(room);
+
+    let room = builder().open().unwrap();
+    let alice = room.session(owner.clone());
+    alice.disable("prod/kept").unwrap();
+    let report = alice.verify().unwrap();
+    assert!(report.findings.is_empty(), "{report:?}");
+    room.close().unwrap();
+}
+
 /// A mount that is undone on drop.
 struct Mount(PathBuf);
 
@@ -97,7 +125,7 @@ impl Mount {
         };
         assert!(std::env::var_os("CI").is_none(), "this test needs the right to mount: {why}");
         // Past the capture of the test runner, so that nobody takes it for a pass.
-        let said = format!("SKIPPED: on_a_full_disk_…: cannot mount here: {why}\n");
+        let said = format!("SKIPPED: a test of a full disk: cannot mount here: {why}\n");
         let _ = std::io::stderr().write_all(said.as_bytes());
         None
     }
