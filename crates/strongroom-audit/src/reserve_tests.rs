@@ -167,3 +167,37 @@ fn a_dead_log_gives_back_what_was_laid_out_before_another_one_is_begun() {
     let after = std::fs::read(&file).unwrap();
     assert!(after.ends_with(b"}\n") && before.starts_with(&after), "{}", after.len());
 }
+
+#[test]
+fn an_essential_record_that_does_not_fit_leaves_the_rest_of_the_reserve() {
+    let purge = decision(ActionName::Purge, Effect::Allow);
+    for level in [Durability::Held, Durability::Flushed, Durability::Synced] {
+        let medium = Arc::new(Faulty::default());
+        let log = log_with_reserve(&medium, true, RESERVE);
+        take(&log, &reading(), level).unwrap();
+        medium.room.store(medium.length() as u64, Ordering::SeqCst);
+        fill(&log, &reading(), level);
+        let before = medium.length();
+        // As many at once as the reserve has no room for.
+        let many = vec![purge.clone(); 2_000];
+        assert!(matches!(block_on(log.append(&many, level)), Err(AuditError::Full)));
+        assert_eq!(medium.length(), before, "nobody else on the disk can take it");
+        assert!(fill(&log, &purge, level) > 200);
+        assert_eq!(medium.length(), before);
+        // A checkpoint needs no leave, and finds no room either.
+        while take(&log, &reading(), level).is_ok() {}
+        let _ = log.checkpoint(log.log().unwrap());
+        assert_eq!(medium.length(), before);
+    }
+}
+
+#[test]
+fn the_last_bytes_of_a_disk_are_laid_out_though_they_are_less_than_a_step() {
+    let medium = Arc::new(Faulty::default());
+    let log = log_with_reserve(&medium, true, 1_000);
+    take(&log, &reading(), Durability::Flushed).unwrap();
+    let room = medium.length() + 20_000;
+    medium.room.store(room as u64, Ordering::SeqCst);
+    fill(&log, &decision(ActionName::Purge, Effect::Allow), Durability::Flushed);
+    assert!(room - lines(&medium).len() < 1_000, "{}", room - lines(&medium).len());
+}

@@ -18,6 +18,8 @@ use crate::sync::{Syncer, broken};
 /// So many zero bytes are laid out at a time.
 pub(crate) const STEP: usize = 64 * 1024;
 static ZEROS: [u8; STEP] = [0; STEP];
+/// And no fewer than so many, where the disk is nearly full.
+const LEAST_STEP: usize = 512;
 
 /// The largest reserve.
 pub(crate) const MAX_RESERVE: u64 = 4 * 1024 * 1024;
@@ -68,9 +70,10 @@ impl Tail {
         self.has_room(0, self.reserve)
     }
 
-    /// Whether lines of so many bytes leave so much of what is laid out.
+    /// Whether lines of so many bytes leave so much of what is laid out. Without a reserve nothing is
+    /// kept, and what does not fit is found out by writing it.
     const fn has_room(&self, bytes: u64, left: u64) -> bool {
-        left == 0 || self.length.saturating_add(bytes).saturating_add(left) <= self.laid_out
+        self.reserve == 0 || self.length.saturating_add(bytes).saturating_add(left) <= self.laid_out
     }
 
     /// Lays out zero bytes where there are none. Called before a sync, which then takes the new
@@ -95,13 +98,18 @@ impl Tail {
         self.retry = (!is_there).then(|| end.saturating_add(RETRY));
     }
 
-    /// Lays out zero bytes up to there at least; `false` where there is no room for all of them.
+    /// Lays out zero bytes up to there at least; `false` where there is no room for all of them. Then
+    /// what there is room for is laid out, but for less than the least step.
     fn extend(&mut self, until: u64) -> bool {
+        let mut zeros = ZEROS.as_slice();
         while self.laid_out < until {
-            if self.medium.write_at(&ZEROS, self.laid_out).is_err() {
+            if self.medium.write_at(zeros, self.laid_out).is_ok() {
+                self.laid_out += zeros.len() as u64;
+            } else if zeros.len() > LEAST_STEP {
+                zeros = zeros.get(..zeros.len() / 2).unwrap_or_default();
+            } else {
                 return false;
             }
-            self.laid_out += STEP as u64;
         }
         true
     }
@@ -139,16 +147,24 @@ impl Tail {
         self.append(line, syncer)
     }
 
-    /// Writes whole lines, all or none of them.
+    /// Writes whole lines, all or none of them. What does not fit into what is laid out is not tried
+    /// where there is a reserve: a write that fails gives all of that to whoever fills the disk.
     pub(crate) fn append(&mut self, lines: &[u8], syncer: &Syncer) -> Result<(), AuditError> {
         self.mend(syncer)?;
+        let bytes = lines.len() as u64;
+        if !self.has_room(bytes, 0) {
+            self.lay_out_reserve(bytes);
+            if !self.has_room(bytes, 0) {
+                return Err(AuditError::Full);
+            }
+        }
         if let Err(error) = self.medium.write_at(lines, self.length) {
             self.torn = true;
             // Done again, and waited for, before anything follows: a reader need not see it.
             let _ = self.cut();
             return Err(failed("its file cannot be written: check the disk", error));
         }
-        self.length += lines.len() as u64;
+        self.length += bytes;
         Ok(())
     }
 
