@@ -19,6 +19,8 @@ pub(super) struct Faulty {
     bytes: Mutex<Vec<u8>>,
     /// The file may have so many bytes; 0 is no limit.
     pub(super) room: AtomicU64,
+    /// Nothing may be longer than it is.
+    pub(super) full: AtomicBool,
     pub(super) cuts_fail: AtomicBool,
     pub(super) syncs_fail: AtomicBool,
     pub(super) unlocked: AtomicBool,
@@ -42,7 +44,9 @@ impl Medium for Faulty {
         let end = offset + bytes.len();
         let room = usize::try_from(self.room.load(Ordering::SeqCst)).unwrap();
         // What is there already may be written over.
-        let until = if room > 0 { end.min(room.max(file.len())) } else { end };
+        let room =
+            if self.full.load(Ordering::SeqCst) { Some(0) } else { (room > 0).then_some(room) };
+        let until = room.map_or(end, |room| end.min(room.max(file.len())));
         let length = file.len().max(until);
         file.resize(length, 0);
         file[offset..until].copy_from_slice(&bytes[..until - offset]);
@@ -225,10 +229,11 @@ fn what_cannot_be_cut_off_is_cut_before_anything_follows() {
 fn a_last_line_that_cannot_be_written_at_close_is_not_written_at_drop() {
     let medium = Arc::new(Faulty::default());
     let log = log_on(&medium, false);
-    append(&log, 0, Durability::Synced).unwrap();
-    append(&log, 1, Durability::Held).unwrap();
-    medium.cuts_fail.store(true, Ordering::SeqCst);
+    append(&log, 0, Durability::Flushed).unwrap();
+    append(&log, 1, Durability::Flushed).unwrap();
+    medium.room.store(medium.length() as u64 + 10, Ordering::SeqCst);
     close(&log).unwrap_err();
+    medium.room.store(0, Ordering::SeqCst);
     drop(log);
     assert_eq!(numbers(&medium), [0, 1]);
     let bytes = lines(&medium);

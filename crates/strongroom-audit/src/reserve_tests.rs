@@ -201,3 +201,30 @@ fn the_last_bytes_of_a_disk_are_laid_out_though_they_are_less_than_a_step() {
     fill(&log, &decision(ActionName::Purge, Effect::Allow), Durability::Flushed);
     assert!(room - lines(&medium).len() < 1_000, "{}", room - lines(&medium).len());
 }
+
+/// What is laid out is the only room: who gives it back first may not get it again.
+#[test]
+fn a_log_is_ended_on_a_disk_that_others_fill_at_once() {
+    for reserve in [0, RESERVE] {
+        let medium = Arc::new(Faulty::default());
+        let log = log_with_reserve(&medium, true, reserve);
+        append(&log, 1, Durability::Synced).unwrap();
+        // Whatever is cut off is taken by somebody else.
+        medium.full.store(true, Ordering::SeqCst);
+        close(&log).unwrap();
+        assert!(lines(&medium).ends_with(b"}\n") && left(&medium) == 0);
+        let written = lines(&medium);
+        let last = written.strip_suffix(b"\n").unwrap().rsplit(|byte| *byte == b'\n').next();
+        assert!(matches!(crate::read_line(last.unwrap()), Ok(crate::Line::Close(_))));
+    }
+}
+
+#[test]
+fn a_log_is_ended_though_what_is_laid_out_behind_it_cannot_be_cut_off() {
+    let medium = Arc::new(Faulty::default());
+    let log = log_with_reserve(&medium, true, RESERVE);
+    append(&log, 1, Durability::Synced).unwrap();
+    medium.cuts_fail.store(true, Ordering::SeqCst);
+    close(&log).unwrap();
+    assert!(lines(&medium).ends_with(b"}\n") && left(&medium) > 0);
+}

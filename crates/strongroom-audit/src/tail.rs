@@ -141,10 +141,15 @@ impl Tail {
         if self.has_room(bytes, left) { Ok(()) } else { Err(AuditError::Full) }
     }
 
-    /// Writes the last line, with nothing laid out behind it but for a power cut.
+    /// Writes the last line, and cuts off what is laid out behind it. In this order, since on a full
+    /// disk the line has no other room than that. A sync must follow, of both.
     pub(crate) fn end(&mut self, line: &[u8], syncer: &Syncer) -> Result<(), AuditError> {
-        self.cut()?;
-        self.append(line, syncer)
+        self.append(line, syncer)?;
+        // A power cut may leave one without the other. Cut off without the line there are zero bytes
+        // where it should be, and the log is dead; zero bytes behind the line are no harm, so that
+        // the log is ended though they cannot be cut off.
+        let _ = self.cut();
+        Ok(())
     }
 
     /// Writes whole lines, all or none of them. What does not fit into what is laid out is not tried
