@@ -295,3 +295,22 @@ fn a_file_that_has_no_room_for_the_reserve_is_not_begun_and_the_last_one_keeps_i
     assert!(left(1) >= RESERVE);
     check(&shelf, 51);
 }
+
+#[test]
+fn a_file_whose_successor_gets_no_name_lays_its_reserve_out_again() {
+    const RESERVE: u64 = 100_000;
+    let shelf = Arc::new(Shelf::default());
+    let log = log_with_reserve(&shelf, RESERVE);
+    append(&log, 0, Durability::Flushed).unwrap();
+    *shelf.fails.lock().unwrap() = Some(Step::Publish);
+    let due = |open: &mut OpenLog| {
+        open.segments.failed = None;
+        open.rotate_if_due()
+    };
+    while shelf.tries.load(Ordering::SeqCst) == 0 {
+        append(&log, 1, Durability::Flushed).unwrap();
+        due(log.current.lock().unwrap().as_mut().unwrap()).unwrap();
+    }
+    let file = shelf.file(0);
+    assert!((file.length() - lines(&file).len()) as u64 >= 2 * RESERVE, "before another record");
+}

@@ -98,7 +98,12 @@ impl OpenLog {
             Ok(begun) => self.go_on(begun, number, now),
             Err(_) => {
                 self.writer.rollback();
-                if self.syncer.has_failed() { Err(broken()) } else { Ok(()) }
+                if self.syncer.has_failed() {
+                    return Err(broken());
+                }
+                // It may have been cut off for the next one: before others take that room.
+                self.tail.lay_out_reserve(0);
+                Ok(())
             }
         }
     }
