@@ -53,7 +53,7 @@ pub(crate) fn claim(
         logs.push(read(file.log, &last, &handle, identity, &mut settled)?);
         // Only room that others could use, and on a full disk perhaps the only one for a log that
         // is begun now. A power cut may take that back: it changes no line.
-        let _ = give_back(&last.path);
+        let _ = give_back(&handle, &last.path);
         locks.insert(file.log, handle);
     }
     for dead in &mut logs {

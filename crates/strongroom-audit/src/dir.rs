@@ -1,12 +1,13 @@
 //! The directory of the logs: what is in it, and how its files are made.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags};
 use strongroom_core::{AuditError, DirectoryId, LogId, Receipt, StoreIdentity};
 
 use crate::folder::{self, Begun, DRAFT, LOG, LogFolder, NotBegun, lock, named_after, new_file};
@@ -266,11 +267,18 @@ fn length_of_lines(file: &File) -> io::Result<u64> {
     Ok(if end == 0 { 0 } else { length })
 }
 
-/// Gives back the room that was laid out in a file that nobody writes any more.
-pub(crate) fn give_back(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    let length = length_of_lines(&file)?;
-    if length < file.metadata()?.len() { file.set_len(length) } else { Ok(()) }
+/// Gives back the room that was laid out in a locked file that nobody writes any more. It has that
+/// name; where the name is a link, or leads to another file by now, nothing is done.
+pub(crate) fn give_back(locked: &File, path: &Path) -> io::Result<()> {
+    // Nobody waits at what is no file of a log, such as a pipe.
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let (ours, found) = (locked.metadata()?, file.metadata()?);
+    if (ours.dev(), ours.ino()) != (found.dev(), found.ino()) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let length = length_of_lines(locked)?;
+    if length < found.len() { file.set_len(length) } else { Ok(()) }
 }
 
 /// The note that a log has been settled.

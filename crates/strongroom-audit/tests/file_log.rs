@@ -10,7 +10,7 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -143,6 +143,29 @@ fn a_dead_log_gives_back_the_room_that_was_laid_out() {
     assert_eq!(fs::read(&file).unwrap(), lines);
     block_on(log.append(&[closed(&attached.dead[0])], Durability::Flushed)).unwrap();
     assert_eq!(fs::read(&file).unwrap(), lines);
+}
+
+/// Who can write to the directory can lay a name in it that leads elsewhere.
+#[test]
+fn nothing_is_cut_off_a_file_that_a_name_in_the_directory_leads_to() {
+    let (scratch, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (dir, identity) = (scratch.path(), FakeIdentity::new(1));
+    let id = die(dir, &identity);
+    let file = file_of(dir, id);
+    let moved = elsewhere.path().join("moved");
+    fs::copy(&file, &moved).unwrap();
+    fs::remove_file(&file).unwrap();
+    symlink(&moved, &file).unwrap();
+    let before = fs::read(&moved).unwrap();
+    let (log, attached) = attach(dir, &identity);
+    assert_eq!((attached.dead[0].log, before.last()), (id, Some(&0)));
+    assert_eq!(fs::read(&moved).unwrap(), before);
+    // Laid there when the log was claimed already.
+    let victim = elsewhere.path().join("victim");
+    fs::write(&victim, [b"image".as_slice(), &[0; 4096]].concat()).unwrap();
+    symlink(&victim, dir.join(format!("{id}.000001.jsonl"))).unwrap();
+    block_on(log.append(&[closed(&attached.dead[0])], Durability::Flushed)).unwrap();
+    assert_eq!(fs::read(&victim).unwrap().len(), 5 + 4096);
 }
 
 #[test]
