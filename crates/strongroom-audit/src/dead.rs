@@ -37,7 +37,7 @@ pub(crate) fn claim(
 ) -> Result<Claimed, AuditError> {
     let mut locks = HashMap::new();
     let (mut known, mut logs) = (Vec::with_capacity(files.len()), Vec::new());
-    let mut settled = HashSet::new();
+    let (mut settled, mut last_files) = (HashSet::new(), Vec::new());
     for file in files {
         // A marker is a hint, which whoever can write to the directory can leave.
         let is_settled = file.settled && identity.is_settled(file.log);
@@ -51,10 +51,16 @@ pub(crate) fn claim(
         // What is settled now must not vanish in a power cut later.
         handle.sync_data().map_err(|error| failed("a dead log cannot be synced", error))?;
         logs.push(read(file.log, &last, &handle, identity, &mut settled)?);
-        // Only room that others could use, and on a full disk perhaps the only one for a log that
-        // is begun now. A power cut may take that back: it changes no line.
-        let _ = give_back(&handle, &last.path);
         locks.insert(file.log, handle);
+        last_files.push((file.log, last.path));
+    }
+    // Once none of them refuses the opening, which then changes nothing. It is only room that others
+    // could use, and on a full disk perhaps the only one for a log that is begun now. A power cut
+    // may take that back: it changes no line.
+    for (log, path) in last_files {
+        if let Some(handle) = locks.get(&log) {
+            let _ = give_back(handle, &path);
+        }
     }
     for dead in &mut logs {
         dead.open.retain(|intent| !settled.contains(&intent.receipt));
