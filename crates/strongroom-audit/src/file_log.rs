@@ -119,7 +119,7 @@ impl FileLog {
     /// last one has so many bytes; fewer than 4,096 are taken for 4,096. Unless it is set, 8 MiB.
     ///
     /// The last file of a log that a process left open is read when the store is opened next, which
-    /// takes about a millisecond for a mebibyte. A file tells each name that it uses once: where many
+    /// takes two milliseconds or so for a mebibyte. A file tells each name that it uses once: where many
     /// secrets are read in turn, longer files make a shorter log.
     ///
     /// ```

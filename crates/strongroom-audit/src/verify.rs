@@ -1,7 +1,6 @@
 //! Holds stored records and the logs against one another, without a key and without I/O.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use strongroom_core::{
@@ -11,15 +10,13 @@ use strongroom_core::{
 use crate::carried;
 use crate::certificate::{close_message, is_certified, origin, verifies};
 use crate::checkpoint::{Signed, checkpoint_text};
-use crate::dead::Lines;
-use crate::dir::logs;
 use crate::line::{CheckpointLine, CloseLine, ClosedLine, Line, OpenLine, Rest};
-use crate::medium::failed;
 use crate::read::read_line;
 use crate::registry::KEY_CLASS;
 use crate::report::{Counts, Finding, Report, Verdict};
 use crate::tree::MerkleTree;
 
+mod directory;
 mod history;
 #[cfg(test)]
 mod history_model;
@@ -30,6 +27,7 @@ mod registered;
 mod segments;
 mod snapshot;
 
+pub use directory::{verify_dir, verify_logs};
 pub(crate) use history::{Histories, Told};
 use kinds::{Kind, Kinds};
 use registered::Registry;
@@ -648,58 +646,4 @@ fn ends(state: &LogState, close: &CloseLine) -> bool {
     close.size == state.tree.size()
         && close.root == state.tree.root()
         && verifies(&open.log_key, &message, &close.signature)
-}
-
-/// Verifies the logs of a directory against all that is stored, offline. Take both from one
-/// backup, or from a store that nobody has open.
-///
-/// # Errors
-/// Where a file cannot be read. What a file holds is never an error, but a finding.
-pub fn verify_dir(
-    dir: impl AsRef<Path>,
-    expected: Option<StoreId>,
-    stored: impl IntoIterator<Item = (Key, Vec<u8>)>,
-) -> Result<Report, AuditError> {
-    let mut verifier = read_dir(dir.as_ref(), expected)?;
-    for (key, record) in stored {
-        verifier.stored(&key, &record);
-    }
-    verifier.storage_was_read();
-    Ok(verifier.finish())
-}
-
-/// Verifies the logs of a directory alone.
-///
-/// # Errors
-/// As [`verify_dir`].
-pub fn verify_logs(dir: impl AsRef<Path>, expected: Option<StoreId>) -> Result<Report, AuditError> {
-    Ok(read_dir(dir.as_ref(), expected)?.finish())
-}
-
-fn read_dir(dir: &Path, expected: Option<StoreId>) -> Result<Verifier, AuditError> {
-    let mut verifier = Verifier::new(expected);
-    feed_dir(&mut verifier, dir)?;
-    // Nobody prunes meanwhile, so that once more is enough.
-    if let Some(anew) = verifier.anew() {
-        verifier = anew;
-        feed_dir(&mut verifier, dir)?;
-    }
-    Ok(verifier)
-}
-
-fn feed_dir(verifier: &mut Verifier, dir: &Path) -> Result<(), AuditError> {
-    for file in logs(dir)? {
-        let unreadable = |error| failed("a log cannot be read: check its permissions", error);
-        let mut has_torn_end = false;
-        for (segment, is_last) in file.in_order() {
-            let handle = std::fs::File::open(&segment.path).map_err(unreadable)?;
-            let mut lines = Lines::new(&handle, is_last).map_err(unreadable)?;
-            while let Some(line) = lines.next().map_err(unreadable)? {
-                verifier.line(file.log, line);
-            }
-            has_torn_end = lines.has_torn_end();
-        }
-        verifier.end_of_log(file.log, has_torn_end);
-    }
-    Ok(())
 }
