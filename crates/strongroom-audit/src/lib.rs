@@ -69,7 +69,7 @@ pub use proof::{
     ProvenRecord, prove_consistency, prove_inclusion, prove_record,
 };
 pub use read::{MAX_LINE_BYTES, read_line};
-pub use registry::{LogStage, RegistryError, RegistryRecord};
+pub use registry::{LogStage, RegistryError, RegistryRecord, StoredRegistryRecord};
 pub use report::{Counts, Finding, Report, Verdict};
 pub use strongroom_core::TreeHead;
 pub use tlog::{TlogProof, TlogProofError};

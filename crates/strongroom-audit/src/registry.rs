@@ -4,6 +4,8 @@
 //! A record names a log, the directory that keeps it, and the head of its tree. It is signed by the
 //! store's identity key and says with which, so that a verifier needs nothing but the store's id.
 
+use std::sync::OnceLock;
+
 use strongroom_core::{Digest, DirectoryId, Key, LogId, StoreId, TreeHead};
 use thiserror::Error;
 
@@ -161,6 +163,44 @@ impl RegistryRecord {
     }
 }
 
+/// A registry record as it is stored, whose signature is verified at most once: whoever opens a store
+/// asks for each of many records several times.
+#[derive(Debug)]
+pub struct StoredRegistryRecord {
+    key: Key,
+    bytes: Vec<u8>,
+    /// For whom it was verified, and what came of it.
+    verified: OnceLock<(StoreId, Result<RegistryRecord, RegistryError>)>,
+}
+
+impl StoredRegistryRecord {
+    /// What is stored under that key, unread.
+    #[must_use]
+    pub const fn new(key: Key, bytes: Vec<u8>) -> Self {
+        Self { key, bytes, verified: OnceLock::new() }
+    }
+
+    /// As [`RegistryRecord::verify`].
+    ///
+    /// # Errors
+    /// Where the store with that id did not sign it for its key.
+    pub fn verify(&self, store: StoreId) -> Result<RegistryRecord, RegistryError> {
+        let verify = || RegistryRecord::verify(store, &self.key, &self.bytes);
+        match self.verified.get_or_init(|| (store, verify())) {
+            (of, verified) if *of == store => *verified,
+            _ => verify(),
+        }
+    }
+
+    /// As [`RegistryRecord::peek`].
+    ///
+    /// # Errors
+    /// `Malformed`.
+    pub fn peek(&self) -> Result<RegistryRecord, RegistryError> {
+        RegistryRecord::peek(&self.key, &self.bytes)
+    }
+}
+
 fn registry_key(log: LogId) -> Key {
     Key::new([&[KEY_CLASS], log.as_bytes().as_slice()].concat())
 }
@@ -203,6 +243,9 @@ mod tests {
     fn a_record_is_read_as_it_was_written() {
         let (store, record, bytes) = signed();
         assert_eq!(RegistryRecord::verify(store, &record.key(), &bytes), Ok(record));
+        let stored = StoredRegistryRecord::new(record.key(), bytes.clone());
+        assert_eq!(stored.verify(store), Ok(record));
+        assert_eq!(stored.verify(store), Ok(record), "the second time, too");
     }
 
     #[test]
@@ -227,6 +270,9 @@ mod tests {
         let refused = RegistryRecord::verify(store, &other.key(), &bytes);
         assert_eq!(refused, Err(RegistryError::Malformed));
         let elsewhere = StoreId::from_bytes([1; 16]);
+        let stored = StoredRegistryRecord::new(record.key(), bytes.clone());
+        assert_eq!(stored.verify(store), Ok(record));
+        assert_eq!(stored.verify(elsewhere), Err(RegistryError::Signature), "of nobody else");
         let refused = RegistryRecord::verify(elsewhere, &record.key(), &bytes);
         assert_eq!(refused, Err(RegistryError::Signature));
     }

@@ -7,27 +7,25 @@ use strongroom_core::{Digest, DirectoryId, Key, LogId, StoreId, TreeHead};
 use super::LogState;
 use super::snapshot::Snapshot;
 use crate::line::PrunedLine;
-use crate::registry::{LogStage, RegistryRecord};
+use crate::registry::{LogStage, RegistryRecord, StoredRegistryRecord};
 use crate::report::{Finding, Verdict};
 
 /// The registry records that are stored.
 #[derive(Debug, Default)]
-pub(super) struct Registry(BTreeMap<Key, Vec<u8>>);
+pub(super) struct Registry(BTreeMap<Key, StoredRegistryRecord>);
 
 impl Registry {
     pub(super) fn push(&mut self, key: &Key, record: &[u8]) {
-        self.0.insert(key.clone(), record.to_vec());
+        self.0.insert(key.clone(), StoredRegistryRecord::new(key.clone(), record.to_vec()));
     }
 
     /// How many lines logs have of which records are stored. What does not verify says nothing.
     pub(super) fn sizes(&self, store: StoreId) -> impl Iterator<Item = (LogId, u64)> {
-        let records = self.0.iter();
-        records
-            .filter_map(move |(key, record)| RegistryRecord::verify(store, key, record).ok())
-            .map(|record| {
-                let last = u64::from(record.stage == LogStage::Ended);
-                (record.log, record.head.size.saturating_add(last))
-            })
+        let records = self.0.values();
+        records.filter_map(move |record| record.verify(store).ok()).map(|record| {
+            let last = u64::from(record.stage == LogStage::Ended);
+            (record.log, record.head.size.saturating_add(last))
+        })
     }
 
     /// Whether it was accepted that lines of a log are gone.
@@ -35,8 +33,7 @@ impl Registry {
         let key = registry_key(log);
         let record = store.zip(self.0.get(&key));
         record.is_some_and(|(store, record)| {
-            RegistryRecord::verify(store, &key, record)
-                .is_ok_and(|record| record.stage == LogStage::Lost)
+            record.verify(store).is_ok_and(|record| record.stage == LogStage::Lost)
         })
     }
 
@@ -47,9 +44,7 @@ impl Registry {
         logs: &BTreeMap<LogId, LogState>,
     ) -> BTreeSet<DirectoryId> {
         let told = logs.values().filter_map(|log| Some(log.open.as_ref()?.directory));
-        let records = self.0.iter();
-        let records =
-            records.filter_map(|(key, bytes)| RegistryRecord::verify(store, key, bytes).ok());
+        let records = self.0.values().filter_map(|record| record.verify(store).ok());
         let registered = records.filter(|record| logs.contains_key(&record.log));
         told.chain(registered.map(|record| record.directory)).collect()
     }
@@ -65,8 +60,8 @@ impl Registry {
         let mut findings = Vec::new();
         let here = self.directories(store, logs);
         let mut registered = BTreeMap::new();
-        for (key, bytes) in &self.0 {
-            match RegistryRecord::verify(store, key, bytes) {
+        for (key, stored) in &self.0 {
+            match stored.verify(store) {
                 Ok(record) => {
                     registered.insert(record.log, record.head);
                     let found = match (logs.get(&record.log), pruned(record.log)) {

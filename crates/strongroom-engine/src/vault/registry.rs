@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use strongroom_audit::{LogStage, RegistryRecord};
+use strongroom_audit::{LogStage, RegistryRecord, StoredRegistryRecord};
 use strongroom_core::{
     Attached, Batch, DeadLog, Digest, DirectoryId, Entry, Expect, Key, KnownLog, LogId, Monotonic,
     Op, Receipt, Scan, Storage, StoreId, TreeHead, Written,
@@ -107,7 +107,7 @@ impl Drop for Turn<'_> {
 /// The registry records of a store, as they are stored. One that does not verify is none: what it
 /// should say, the log and `verify` tell.
 #[derive(Debug, Default)]
-pub(super) struct Registered(HashMap<LogId, (Key, Vec<u8>)>);
+pub(super) struct Registered(HashMap<LogId, StoredRegistryRecord>);
 
 impl Registered {
     /// All of them, read before the logs are looked at: what is registered was there before.
@@ -141,14 +141,14 @@ impl Registered {
     }
 
     fn insert(&mut self, key: Key, record: Vec<u8>) {
-        if let Ok(peeked) = RegistryRecord::peek(&key, &record) {
-            self.0.insert(peeked.log, (key, record));
+        let record = StoredRegistryRecord::new(key, record);
+        if let Ok(peeked) = record.peek() {
+            self.0.insert(peeked.log, record);
         }
     }
 
     pub(super) fn get(&self, store: StoreId, log: LogId) -> Option<RegistryRecord> {
-        let (key, record) = self.0.get(&log)?;
-        RegistryRecord::verify(store, key, record).ok()
+        self.0.get(&log)?.verify(store).ok()
     }
 
     /// The logs that a directory keeps and that stand so.
@@ -178,11 +178,10 @@ impl Registered {
     /// The records of logs that these directories keep.
     fn kept_in(&self, store: StoreId, directories: &HashSet<DirectoryId>) -> Vec<RegistryRecord> {
         let records = self.0.values();
-        let near = records.filter(|(key, record)| {
-            RegistryRecord::peek(key, record)
-                .is_ok_and(|peeked| directories.contains(&peeked.directory))
+        let near = records.filter(|record| {
+            record.peek().is_ok_and(|peeked| directories.contains(&peeked.directory))
         });
-        near.filter_map(|(key, record)| RegistryRecord::verify(store, key, record).ok()).collect()
+        near.filter_map(|record| record.verify(store).ok()).collect()
     }
 
     /// Holds the logs of the directory against what was registered of them, and the other way
