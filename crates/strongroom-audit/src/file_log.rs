@@ -25,9 +25,11 @@ use crate::tail::{MAX_RESERVE, Tail};
 use crate::writer::LineWriter;
 use crate::{dead, dir};
 
+mod group;
 mod prune;
 mod rotate;
 
+use group::{Group, Groups};
 use rotate::{Limits, Segments};
 
 /// Held records are flushed once they are this many bytes.
@@ -44,7 +46,7 @@ const MAX_HELD_BYTES: usize = 64 * 1024;
 ///
 /// # Durability
 /// `Held` records are in this object's memory, up to 64 KiB; `Flushed` ones were given to the
-/// kernel by one `write`; `Synced` ones wait for an `fdatasync`, which all share that wait at the
+/// kernel by one `write`, which tasks that append decisions at the same time share; `Synced` ones wait for an `fdatasync`, which all share that wait at the
 /// time. It runs on one thread that starts with the first wait and is joined on close and drop.
 ///
 /// A disk that is full refuses records and takes them again once there is room. A
@@ -73,11 +75,20 @@ struct OpenLog {
     syncer: Arc<Syncer>,
     inline: bool,
     segments: Segments,
+    groups: Groups,
     file: String,
     /// Dead logs, locked until they are settled.
     dead: HashMap<LogId, File>,
     /// Which process writes it: one that was forked shares the file, its lock and its end.
     process: u32,
+}
+
+/// What became of lines.
+enum Appended {
+    /// They are where they should be, or will be after this.
+    Written(Option<Reached>),
+    /// They wait for the lines of others.
+    Gathered(Arc<Group>),
 }
 
 impl FileLog {
@@ -116,7 +127,7 @@ impl FileLog {
     }
 
     /// The same with another length of files. A log goes on in a new file before a record where the
-    /// last one has so many bytes; fewer than 4,096 are taken for 4,096. Unless it is set, 8 MiB.
+    /// last one has so many bytes; fewer than 4,096 are taken for 4,096. Unless it is set, 4 MiB.
     ///
     /// The last file of a log that a process left open is read when the store is opened next, which
     /// takes two milliseconds or so for a mebibyte. A file tells each name that it uses once: where many
@@ -262,15 +273,20 @@ impl FileLog {
         &self,
         records: &[AuditRecord],
         at_least: Durability,
-    ) -> Result<(Vec<Receipt>, Option<Reached>), AuditError> {
+    ) -> Result<(Vec<Receipt>, Appended), AuditError> {
         let mut current = self.lock()?;
         let open = current.as_mut().ok_or(AuditError::Closed)?;
         open.rotate_if_due()?;
-        let receipts = open.append(records, at_least);
+        let appended = match open.join(records, at_least) {
+            Ok(Some((receipts, group))) => Ok((receipts, Appended::Gathered(group))),
+            Ok(None) => open.append(records, at_least).map(|receipts| {
+                let wait = (at_least == Durability::Synced).then(|| open.reach(open.writer.size()));
+                (receipts, Appended::Written(wait))
+            }),
+            Err(error) => Err(error),
+        };
         self.scarce.store(open.tail.is_scarce(), Ordering::Relaxed);
-        let receipts = receipts?;
-        let wait = (at_least == Durability::Synced).then(|| open.reach(open.writer.size()));
-        Ok((receipts, wait))
+        appended
     }
 
     /// Lets go of the dead logs that these records settle.
@@ -314,7 +330,14 @@ impl AuditSink for FileLog {
         let settles = records.iter().any(|record| matches!(record, AuditRecord::Closed(_)));
         // The marker of a settled log must not outlive the record in a power cut.
         let at_least = if settles { Durability::Synced } else { at_least };
-        let (receipts, wait) = self.append_now(records, at_least)?;
+        let (receipts, appended) = self.append_now(records, at_least)?;
+        let wait = match (appended, receipts.last()) {
+            (Appended::Gathered(group), Some(receipt)) => {
+                self.end_group(&group, receipt, at_least).await?
+            }
+            (Appended::Gathered(_), None) => None,
+            (Appended::Written(wait), _) => wait,
+        };
         if let Some(wait) = wait {
             wait.await?;
         }
@@ -474,6 +497,7 @@ impl OpenLog {
             medium,
             tail,
             segments,
+            groups: Groups::default(),
             inline,
             dead,
             process: process::id(),
@@ -489,10 +513,10 @@ impl OpenLog {
         records: &[AuditRecord],
         at_least: Durability,
     ) -> Result<Vec<Receipt>, AuditError> {
+        // Each of a group that cannot be written is told so.
+        let _ = self.end_group();
         let receipts = self.writer.append(records)?;
-        // All are taken or none: the least important of them says for how much.
-        let least = records.iter().map(AuditRecord::importance).min();
-        if let Err(error) = self.admit(least.unwrap_or(Importance::Essential)) {
+        if let Err(error) = self.admit(records.iter().map(AuditRecord::importance).min()) {
             self.writer.rollback();
             return Err(error);
         }
@@ -504,8 +528,9 @@ impl OpenLog {
         Ok(receipts)
     }
 
-    /// Whether what is pending may be written: room for what is more important must be left.
-    fn admit(&mut self, importance: Importance) -> Result<(), AuditError> {
+    /// Whether what is pending may be written: room for what is more important must be left. All are
+    /// taken or none, so the least important of them says for how much.
+    fn admit(&mut self, least: Option<Importance>) -> Result<(), AuditError> {
         if self.tail.is_torn() {
             self.check()?;
             self.tail.mend(&self.syncer)?;
@@ -515,7 +540,7 @@ impl OpenLog {
             // Who may not write is told so once something is written.
             return Ok(());
         }
-        self.tail.admit(bytes, importance)
+        self.tail.admit(bytes, least.unwrap_or(Importance::Essential))
     }
 
     /// Waits until so many records are on the medium. They must be with the kernel already.
@@ -528,6 +553,7 @@ impl OpenLog {
 
     /// Signs all lines so far, with the kernel.
     fn checkpoint(&mut self) -> Result<TreeHead, AuditError> {
+        let _ = self.end_group();
         let head = self.writer.checkpoint();
         if let Err(error) = self.flush() {
             self.writer.rollback();
@@ -574,6 +600,7 @@ impl OpenLog {
 
     fn has_written(&mut self) {
         self.writer.written();
+        self.groups.end(Ok(()));
         self.syncer.has_written(self.writer.size());
     }
 }
@@ -585,6 +612,7 @@ impl Drop for OpenLog {
             std::mem::forget(Arc::clone(&self.syncer));
             return;
         }
+        let _ = self.end_group();
         // Held records are given to the kernel where that is possible; they had no promise.
         let _ = self.flush();
         self.syncer.stop();
@@ -597,6 +625,10 @@ impl Drop for OpenLog {
 #[cfg(test)]
 #[path = "file_log_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod groups;
 
 #[cfg(test)]
 #[path = "power_cut_tests.rs"]

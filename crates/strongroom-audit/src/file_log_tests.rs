@@ -25,6 +25,7 @@ pub(super) struct Faulty {
     pub(super) syncs_fail: AtomicBool,
     pub(super) unlocked: AtomicBool,
     syncs: AtomicU64,
+    pub(super) writes: AtomicU64,
     /// While held, a sync waits.
     hold: Mutex<bool>,
     released: Condvar,
@@ -38,6 +39,7 @@ impl Faulty {
 
 impl Medium for Faulty {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.writes.fetch_add(1, Ordering::SeqCst);
         let mut file = self.bytes.lock().unwrap();
         let offset = usize::try_from(offset).unwrap();
         assert!(offset <= file.len(), "no hole is written");
@@ -113,7 +115,7 @@ pub(super) fn close(log: &FileLog) -> Result<Option<TreeHead>, AuditError> {
     log.log().map_or(Ok(None), |id| block_on(log.close(id)))
 }
 
-fn log_on(medium: &Arc<Faulty>, inline: bool) -> FileLog {
+pub(super) fn log_on(medium: &Arc<Faulty>, inline: bool) -> FileLog {
     log_with_reserve(medium, inline, 0)
 }
 
@@ -132,7 +134,7 @@ pub(super) fn log_with_reserve(medium: &Arc<Faulty>, inline: bool, reserve: u64)
     log
 }
 
-fn record(number: u64) -> AuditRecord {
+pub(super) fn record(number: u64) -> AuditRecord {
     AuditRecord::Outcome(OutcomeRecord {
         at: Timestamp::default(),
         intent: Receipt { log: LogId::from_bytes([9; 8]), index: number },

@@ -1,4 +1,8 @@
 //! Group commit: one sync for all records that were written before it began.
+//!
+//! To wake a task from another thread is slow. Where the next sync is due already, the thread that
+//! syncs wakes one of those who waited for the last and begins the next; that one wakes the others,
+//! from within its executor. If it does not come to that, the end of the next sync wakes them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -40,7 +44,31 @@ struct State {
 #[derive(Debug)]
 struct Waiter {
     id: u64,
+    records: u64,
     waker: Waker,
+}
+
+impl State {
+    /// Takes those out who need not wait any more, if so many records are on the medium.
+    fn released(&mut self, synced: u64) -> Vec<Waiter> {
+        let failed = self.failed;
+        self.waiters.extract_if(.., |waiter| failed || waiter.records <= synced).collect()
+    }
+
+    /// Whom to wake after a sync, when so many records were on the medium before it.
+    fn take_due(&mut self, before: u64) -> Vec<Waiter> {
+        if self.stop || self.wanted <= self.synced {
+            return self.released(self.synced);
+        }
+        let mut late = self.released(before);
+        let next = self.waiters.iter().position(|waiter| waiter.records <= self.synced);
+        late.extend(next.map(|next| self.waiters.swap_remove(next)));
+        late
+    }
+}
+
+fn wake(waiters: Vec<Waiter>) {
+    waiters.into_iter().for_each(|waiter| waiter.waker.wake());
 }
 
 impl Syncer {
@@ -91,7 +119,7 @@ impl Syncer {
             // A panic of the worker has been seen by those who wait; there is nothing to add.
             let _ = worker.join();
         }
-        waiters.into_iter().for_each(|waiter| waiter.waker.wake());
+        wake(waiters);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -99,7 +127,7 @@ impl Syncer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Syncs once, with the lock let go of meanwhile, and wakes all who wait.
+    /// Syncs once, with the lock let go of meanwhile, and sees to it that all who waited are woken.
     fn sync_once<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.syncing = true;
         drop(state);
@@ -107,14 +135,15 @@ impl Syncer {
         let done = self.medium.sync();
         let mut state = self.lock();
         state.syncing = false;
+        let before = state.synced;
         match done {
-            Ok(()) => state.synced = state.synced.max(reached),
+            Ok(()) => state.synced = before.max(reached),
             Err(_) => state.failed = true,
         }
-        let waiters = std::mem::take(&mut state.waiters);
+        let waiters = state.take_due(before);
         drop(state);
         self.wanted.notify_all();
-        waiters.into_iter().for_each(|waiter| waiter.waker.wake());
+        wake(waiters);
         self.lock()
     }
 
@@ -191,7 +220,10 @@ impl Future for Reached {
                 }
                 match state.waiters.iter_mut().find(|waiter| waiter.id == id) {
                     Some(waiter) => waiter.waker.clone_from(context.waker()),
-                    None => state.waiters.push(Waiter { id, waker: context.waker().clone() }),
+                    None => {
+                        let waker = context.waker().clone();
+                        state.waiters.push(Waiter { id, records: this.records, waker });
+                    }
                 }
                 this.syncer.wanted.notify_all();
                 return Poll::Pending;
@@ -207,6 +239,19 @@ impl Future for Reached {
         } else {
             Err(AuditError::Closed)
         })
+    }
+}
+
+impl Drop for Reached {
+    /// Whoever has waited wakes those who waited with it, and takes its own waker away.
+    fn drop(&mut self) {
+        let Some(id) = self.waiter else { return };
+        let mut state = self.syncer.lock();
+        state.waiters.retain(|waiter| waiter.id != id);
+        let released = state.synced;
+        let released = state.released(released);
+        drop(state);
+        wake(released);
     }
 }
 

@@ -184,18 +184,26 @@ impl LineWriter {
     /// `Entropy` where a name cannot be encrypted; `Unavailable` where a text is too long.
     pub fn append(&mut self, records: &[AuditRecord]) -> Result<Vec<Receipt>, AuditError> {
         self.mark();
+        let receipts = self.append_on(records);
+        if receipts.is_err() {
+            self.rollback();
+        }
+        receipts
+    }
+
+    /// The same, and what is undone by [`rollback`](Self::rollback) then begins where it did. Of
+    /// records that are refused those before them are there, and names of theirs.
+    pub(crate) fn append_on(
+        &mut self,
+        records: &[AuditRecord],
+    ) -> Result<Vec<Receipt>, AuditError> {
         let mut receipts = Vec::with_capacity(records.len());
         for record in records {
             if self.signed.is_old(self.size(), record.at()) {
                 self.sign(record.at());
             }
-            match self.record(record) {
-                Ok(index) => receipts.push(Receipt { log: self.log, index }),
-                Err(error) => {
-                    self.rollback();
-                    return Err(error);
-                }
-            }
+            let index = self.record(record)?;
+            receipts.push(Receipt { log: self.log, index });
         }
         Ok(receipts)
     }

