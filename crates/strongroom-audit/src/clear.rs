@@ -149,6 +149,8 @@ impl<F: Fn(LogId, &[u8]) -> Option<String>> Export<'_, F> {
                 .with("outcome", outcome_name(line.outcome)),
             Line::Closed(line) => signed(object("closed"), line.at, line.size, line.root)
                 .with("of_log", line.log.to_string()),
+            Line::Cited(line) => signed(object("cited"), line.at, line.size, line.root)
+                .with("of_log", line.log.to_string()),
             Line::Checkpoint(line) => signed(object("checkpoint"), line.at, line.size, line.root),
             Line::Close(line) => signed(object("close"), line.at, line.size, line.root),
         };

@@ -134,7 +134,9 @@ fn look_at(file: &LogFile) -> Result<Found, AuditError> {
 fn end_of(file: &File) -> std::io::Result<Option<EndedLog>> {
     let last = last_line(file)?;
     Ok(last.and_then(|line| match read_line(&line) {
-        Ok(Line::Close(line)) => Some(EndedLog { head: line.head(), registered: line.registered }),
+        Ok(Line::Close(line)) => {
+            Some(EndedLog { at: line.at, head: line.head(), registered: line.registered })
+        }
         _ => None,
     }))
 }

@@ -16,7 +16,7 @@ use crate::read::MAX_LINE_BYTES;
 use crate::tail::{MAX_LAID_OUT, STEP};
 use crate::writer::LineWriter;
 
-const SETTLED: &str = "settled";
+pub(crate) const SETTLED: &str = "settled";
 
 /// A log of the directory.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ pub(crate) fn logs(dir: &Path) -> Result<Vec<LogFile>, AuditError> {
 
 /// The same as [`entries`], listed until no segment is left out: one that appears meanwhile may be,
 /// and the next one be there.
-fn whole_entries(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
+pub(crate) fn whole_entries(dir: &Path) -> Result<Vec<PathBuf>, AuditError> {
     let mut paths = entries(dir)?;
     for _ in 0..3 {
         if !has_hole(&paths) {
@@ -242,7 +242,7 @@ pub(crate) fn last_line(file: &File) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// The length of a file without the zero bytes that are laid out at its end.
-fn length_of_lines(file: &File) -> io::Result<u64> {
+pub(crate) fn length_of_lines(file: &File) -> io::Result<u64> {
     let (mut length, mut part) = (file.metadata()?.len(), vec![0; STEP]);
     let mut end = length;
     // More zero bytes than a writer lays out are somebody else's, and are not looked through.
@@ -293,27 +293,6 @@ pub(crate) fn mark_settled(dir: &Path, log: LogId, by: Receipt) -> io::Result<()
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-/// The files of a backup: name and length of each segment and marker.
-pub(crate) fn files(dir: &Path) -> Result<Vec<(String, u64)>, AuditError> {
-    let mut files = Vec::new();
-    for path in whole_entries(dir)? {
-        let is_ours = path.extension().is_some_and(|text| text == LOG || text == SETTLED);
-        if is_ours && named_after(&path).is_some() {
-            match File::open(&path).and_then(|file| length_of_lines(&file)) {
-                Ok(length) => files.push((file_name(&path), length)),
-                // It was pruned since it was listed.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    let detail = "a file cannot be read: check its permissions";
-                    return Err(failed(detail, error));
-                }
-            }
-        }
-    }
-    files.sort_unstable();
-    Ok(files)
 }
 
 /// Copies the first `length` bytes into a new file.

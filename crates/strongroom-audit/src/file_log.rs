@@ -23,7 +23,7 @@ use crate::reader::DirReader;
 use crate::sync::{Reached, Syncer, broken};
 use crate::tail::{MAX_RESERVE, Tail};
 use crate::writer::LineWriter;
-use crate::{dead, dir};
+use crate::{cut, dead, dir};
 
 mod group;
 mod prune;
@@ -415,7 +415,7 @@ impl AuditSink for FileLog {
 
     fn cut(&self) -> Result<LogCut, AuditError> {
         let mut current = self.lock()?;
-        let mut files = dir::files(&self.dir)?;
+        let mut files = cut::files(&self.dir)?;
         if let Some(open) = current.as_mut() {
             open.flush()?;
             for (_, length) in files.iter_mut().filter(|(name, _)| *name == open.file) {

@@ -25,6 +25,7 @@ mod certificate;
 mod checkpoint;
 mod clear;
 mod cosignature;
+mod cut;
 mod dead;
 mod dir;
 mod file_anchor;
@@ -58,10 +59,10 @@ pub use dead::DeadLogReader;
 pub use file_anchor::FileAnchor;
 pub use file_log::FileLog;
 pub use line::{
-    CarriedLine, CheckpointLine, CloseLine, ClosedLine, DecisionLine, FORMAT_VERSION, HeadLine,
-    IntentLine, KeptLine, Line, MAX_OLDER, MissedLine, NameClass, NameLine, NameToken, OlderLine,
-    OpenLine, OutcomeLine, PrunedLine, Rest, SegmentLine, SnapshotBegin, SnapshotEnd, SnapshotLine,
-    TargetLine, UnsettledLine,
+    CarriedLine, CheckpointLine, CitedLine, CloseLine, ClosedLine, DecisionLine, FORMAT_VERSION,
+    HeadLine, IntentLine, KeptLine, Line, MAX_OLDER, MissedLine, NameClass, NameLine, NameToken,
+    OlderLine, OpenLine, OutcomeLine, PrunedLine, Rest, SegmentLine, SnapshotBegin, SnapshotEnd,
+    SnapshotLine, TargetLine, UnsettledLine,
 };
 pub use note::{MAX_NOTE_BYTES, NoteError, open_note, verifier_key};
 pub use proof::{

@@ -26,6 +26,15 @@ pub const FORMAT_VERSION: u8 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NameToken(pub [u8; 16]);
 
+impl std::fmt::Display for NameToken {
+    /// In hex, as in the log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = Vec::with_capacity(32);
+        hex::push(&mut text, &self.0);
+        f.write_str(&String::from_utf8_lossy(&text))
+    }
+}
+
 impl std::hash::Hash for NameToken {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         // A token is the output of HMAC: any eight bytes of it are a good hash already.
@@ -106,6 +115,8 @@ pub enum Line<'a> {
     Outcome(OutcomeLine),
     /// Another log has been settled.
     Closed(ClosedLine),
+    /// Another log has come so far.
+    Cited(CitedLine),
     /// A part of a snapshot of what is pruned.
     Snapshot(SnapshotLine),
     /// The writer has signed the lines before.
@@ -285,6 +296,22 @@ pub struct ClosedLine {
     pub root: Digest,
 }
 
+/// Another log of the store has come so far: it was registered with that head before this line was
+/// written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CitedLine {
+    /// Wall time.
+    pub at: Timestamp,
+    /// Which.
+    pub log: LogId,
+    /// Who keeps it.
+    pub directory: DirectoryId,
+    /// How many lines were registered.
+    pub size: u64,
+    /// The root over them.
+    pub root: Digest,
+}
+
 /// The writer has signed the lines before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckpointLine {
@@ -354,6 +381,14 @@ impl Line<'_> {
                 json.begin("closed");
                 json.number("at", line.at.as_millis());
                 json.hex("log", line.log.as_bytes());
+                json.number("size", line.size);
+                json.hex("root", line.root.as_bytes());
+            }
+            Self::Cited(line) => {
+                json.begin("cited");
+                json.number("at", line.at.as_millis());
+                json.hex("log", line.log.as_bytes());
+                json.hex("directory", line.directory.as_bytes());
                 json.number("size", line.size);
                 json.hex("root", line.root.as_bytes());
             }

@@ -231,6 +231,7 @@ fn time_of(line: &Line<'_>) -> Option<Timestamp> {
         Line::Intent(line) => line.at,
         Line::Outcome(line) => line.at,
         Line::Closed(line) => line.at,
+        Line::Cited(line) => line.at,
         Line::Checkpoint(line) => line.at,
         Line::Close(line) => line.at,
         Line::Snapshot(SnapshotLine::Begin(line)) => line.at,

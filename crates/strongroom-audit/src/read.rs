@@ -12,8 +12,9 @@ use strongroom_core::{
 
 use crate::hex;
 use crate::line::{
-    CarriedLine, CheckpointLine, CloseLine, ClosedLine, DecisionLine, HeadLine, IntentLine, Line,
-    NameClass, NameLine, NameToken, OpenLine, OutcomeLine, SegmentLine, TargetLine,
+    CarriedLine, CheckpointLine, CitedLine, CloseLine, ClosedLine, DecisionLine, HeadLine,
+    IntentLine, Line, NameClass, NameLine, NameToken, OpenLine, OutcomeLine, SegmentLine,
+    TargetLine,
 };
 
 mod snapshot;
@@ -151,6 +152,13 @@ impl Raw<'_> {
             "closed" => Line::Closed(ClosedLine {
                 at: time(self.at?)?,
                 log: parse(self.log?)?,
+                size: parse(self.size?)?,
+                root: parse(self.root?)?,
+            }),
+            "cited" => Line::Cited(CitedLine {
+                at: time(self.at?)?,
+                log: parse(self.log?)?,
+                directory: parse::<DirectoryId>(self.directory?)?,
                 size: parse(self.size?)?,
                 root: parse(self.root?)?,
             }),

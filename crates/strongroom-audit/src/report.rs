@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use strongroom_core::{Digest, Key, LogId};
 
+use crate::line::NameToken;
+
 /// What is said of a stored record or a log.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -83,6 +85,9 @@ pub struct Finding {
     /// The storage key that it is about, in hex when printed.
     #[serde(serialize_with = "key_in_hex")]
     pub key: Option<Key>,
+    /// The token of the path that it is about, as the log shows it: whoever reads names finds it there.
+    #[serde(serialize_with = "token_in_hex")]
+    pub path: Option<NameToken>,
     /// The sequence number that should be stored.
     pub seq: Option<u64>,
     /// The digest that was expected.
@@ -100,6 +105,16 @@ fn key_in_hex<S: serde::Serializer>(key: &Option<Key>, serializer: S) -> Result<
     }
 }
 
+fn token_in_hex<S: serde::Serializer>(
+    token: &Option<NameToken>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match token {
+        Some(token) => serializer.collect_str(token),
+        None => serializer.serialize_none(),
+    }
+}
+
 impl Finding {
     /// A finding about nothing in particular yet.
     #[must_use]
@@ -109,6 +124,7 @@ impl Finding {
             log: None,
             index: None,
             key: None,
+            path: None,
             seq: None,
             expected: None,
             found: None,
@@ -131,6 +147,11 @@ impl Finding {
         self
     }
 
+    pub(crate) fn of_path(mut self, path: Option<NameToken>) -> Self {
+        self.path = path;
+        self
+    }
+
     pub(crate) fn digests(mut self, expected: Option<Digest>, found: Option<Digest>) -> Self {
         self.expected = expected;
         self.found = found;
@@ -148,6 +169,9 @@ impl fmt::Display for Finding {
         write!(f, "{}", self.verdict)?;
         if let Some(key) = &self.key {
             write!(f, ", record {key}")?;
+        }
+        if let Some(path) = &self.path {
+            write!(f, " of path {path}")?;
         }
         if let Some(log) = self.log {
             write!(f, ", log {log}")?;

@@ -16,6 +16,7 @@ use crate::registry::KEY_CLASS;
 use crate::report::{Counts, Finding, Report, Verdict};
 use crate::tree::MerkleTree;
 
+mod cited;
 mod directory;
 mod history;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod registered;
 mod segments;
 mod snapshot;
 
+use cited::Cited;
 pub use directory::{verify_dir, verify_logs};
 pub(crate) use history::{Histories, Told};
 use kinds::{Kind, Kinds};
@@ -61,6 +63,7 @@ pub struct Verifier {
     logs: BTreeMap<LogId, LogState>,
     histories: Histories,
     closed: Vec<Closed>,
+    cited: Vec<Cited>,
     stored: HashMap<Key, Stored>,
     registry: Registry,
     /// The newest snapshot.
@@ -152,6 +155,7 @@ impl Verifier {
             logs: BTreeMap::new(),
             histories: Histories::default(),
             closed: Vec::new(),
+            cited: Vec::new(),
             stored: HashMap::new(),
             registry: Registry::default(),
             snapshot: None,
@@ -273,7 +277,9 @@ impl Verifier {
         let told = told.map(|intent| (intent.log, intent.index.saturating_add(1)));
         let registered = self.store().into_iter().flat_map(|store| self.registry.sizes(store));
         let registered = registered.filter(|(log, _)| self.logs.contains_key(log));
-        let all = closed.chain(told).chain(registered);
+        let cited = self.cited.iter().map(|cited| (cited.line.log, cited.line.size));
+        let cited = cited.filter(|(log, _)| self.logs.contains_key(log));
+        let all = closed.chain(told).chain(registered).chain(cited);
         let is_pruned = |log: LogId, lines: u64| {
             let part = self.snapshot().and_then(|snapshot| snapshot.parts.get(&log));
             part.is_some_and(|part| lines <= part.size)
@@ -326,6 +332,7 @@ impl Verifier {
         self.join_snapshot();
         self.counts.logs = self.logs.len() as u64;
         self.join_closed();
+        self.join_cited();
         self.join_outcomes();
         self.join_registry();
         self.report_gaps();
@@ -425,6 +432,16 @@ impl Verifier {
                     self.closed.push(Closed { by, log, size, root });
                 }
                 if line.log == log { Err("a log cannot settle itself".to_owned()) } else { Ok(()) }
+            }
+            Line::Cited(line) => {
+                let tells = state.tells(index);
+                let state = self.logs.get(&line.log);
+                // What holds already need not be kept.
+                let holds = state.is_some_and(|state| state.root_at(line.size) == Some(line.root));
+                if tells && !holds {
+                    self.cited.push(Cited { by: Receipt { log, index }, line: *line });
+                }
+                if line.log == log { Err("a log cannot cite itself".to_owned()) } else { Ok(()) }
             }
             Line::Snapshot(line) => {
                 let (at, is_rest) = (Receipt { log, index }, state.known > 0);
@@ -564,6 +581,7 @@ impl Verifier {
             self.findings.push(
                 Finding::new(Verdict::Forked, fork.detail)
                     .of_key(key.clone())
+                    .of_path(self.histories.name_of(key))
                     .of_log(fork.at.log, Some(fork.at.index))
                     .at_seq(fork.seq)
                     .digests(fork.expected, Some(fork.found)),
@@ -582,7 +600,10 @@ impl Verifier {
                 // Where a batch is one operation, a write may land after its namespace was ended.
                 // Nobody can read it, and the end itself is judged by the namespace record.
                 Some(_) if self.histories.is_erased(key) => {}
-                Some(finding) => findings.push(finding.of_key(key.clone())),
+                Some(finding) => {
+                    let path = self.histories.name_of(key);
+                    findings.push(finding.of_key(key.clone()).of_path(path));
+                }
             }
         }
         findings.sort_by(|a, b| a.key.cmp(&b.key));
@@ -597,6 +618,7 @@ impl Verifier {
                 findings.push(
                     Finding::new(Verdict::Dropped, "it was written, and is not stored")
                         .of_key(key.clone())
+                        .of_path(self.histories.name_of(key))
                         .of_log(done.receipt.log, Some(done.receipt.index))
                         .at_seq(done.seq)
                         .digests(Some(done.next), None),
@@ -620,6 +642,7 @@ pub(crate) fn record_time(line: &Line<'_>) -> Option<Timestamp> {
         Line::Intent(line) => Some(line.at),
         Line::Outcome(line) => Some(line.at),
         Line::Closed(line) => Some(line.at),
+        Line::Cited(line) => Some(line.at),
         Line::Open(_)
         | Line::Segment(_)
         | Line::Carried(_)

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use ed25519_dalek::{Signer, SigningKey};
 use strongroom_core::{
-    AuditError, AuditRecord, Claim, ClosedRecord, DecisionRecord, Digest, DirectoryId, Effect,
-    EntropyError, IntentRecord, LogId, OutcomeRecord, Principal, Receipt, StoreIdentity, Target,
-    Timestamp, TreeHead,
+    AuditError, AuditRecord, CitedRecord, Claim, ClosedRecord, DecisionRecord, Digest, DirectoryId,
+    Effect, EntropyError, IntentRecord, LogId, OutcomeRecord, Principal, Receipt, StoreIdentity,
+    Target, Timestamp, TreeHead,
 };
 use zeroize::Zeroizing;
 
 use crate::certificate::{close_message, origin};
 use crate::checkpoint::{Signed, checkpoint_text};
 use crate::line::{
-    CheckpointLine, CloseLine, ClosedLine, DecisionLine, HeadLine, IntentLine, Line, NameClass,
-    NameLine, NameToken, OpenLine, OutcomeLine, TargetLine,
+    CheckpointLine, CitedLine, CloseLine, ClosedLine, DecisionLine, HeadLine, IntentLine, Line,
+    NameClass, NameLine, NameToken, OpenLine, OutcomeLine, TargetLine,
 };
 use crate::names::Names;
 use crate::tree::MerkleTree;
@@ -308,6 +308,15 @@ impl LineWriter {
             }
             AuditRecord::Closed(ClosedRecord { at, log, size, root }) => Ok(self
                 .push(&Line::Closed(ClosedLine { at: *at, log: *log, size: *size, root: *root }))),
+            AuditRecord::Cited(CitedRecord { at, log, directory, head }) => {
+                Ok(self.push(&Line::Cited(CitedLine {
+                    at: *at,
+                    log: *log,
+                    directory: *directory,
+                    size: head.size,
+                    root: head.root,
+                })))
+            }
         }
     }
 

@@ -13,12 +13,14 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::*;
 use futures_executor::block_on;
-use strongroom_audit::{FileLog, Line, Verdict, read_line, verify_logs};
+use strongroom_audit::{FileLog, Finding, Line, Verdict, read_line, verify_logs};
 use strongroom_core::{
-    Attached, AuditError, AuditRecord, AuditSink, Durability, LogId, Outcome, StoreIdentity,
+    Attached, AuditError, AuditRecord, AuditSink, CitedRecord, Durability, LogId, Outcome,
+    StoreIdentity,
 };
 
 fn attach(dir: &Path, identity: &Arc<FakeIdentity>) -> (FileLog, Attached) {
@@ -423,6 +425,39 @@ fn a_backup_has_what_was_recorded_before_the_cut_and_no_more() {
     // The copy is a log whose writer is gone.
     let (_other, attached) = attach(&copy, &identity);
     assert_eq!(attached.dead.len(), 1);
+}
+
+/// Two logs that cite each other's checkpoints as fast as they can, while a copy is made.
+#[test]
+fn a_backup_has_all_that_its_logs_cite() {
+    for _ in 0..60 {
+        let (dir, identity) = (tempfile::tempdir().unwrap(), FakeIdentity::new(1));
+        let (one, first) = attach(dir.path(), &identity);
+        let (two, second) = attach(dir.path(), &identity);
+        // Whoever makes the copy writes nothing meanwhile.
+        let (third, _) = attach(dir.path(), &identity);
+        let (directory, is_over) = (first.directory.unwrap(), AtomicBool::new(false));
+        let cite = |by: &FileLog, own: LogId, of: &FileLog, log: LogId| {
+            while !is_over.load(Ordering::Relaxed) {
+                let head = of.signed(log).unwrap();
+                let cited = AuditRecord::Cited(CitedRecord { at: at(NOW), log, directory, head });
+                block_on(by.append(&[cited], Durability::Flushed)).unwrap();
+                by.checkpoint(own).unwrap();
+            }
+        };
+        let cut = std::thread::scope(|scope| {
+            scope.spawn(|| cite(&one, first.log, &two, second.log));
+            scope.spawn(|| cite(&two, second.log, &one, first.log));
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            let cut = third.cut();
+            is_over.store(true, Ordering::Relaxed);
+            cut.unwrap()
+        });
+        let copy = tempfile::tempdir().unwrap();
+        block_on(third.backup(copy.path(), &cut)).unwrap();
+        let report = verify_logs(copy.path(), None).unwrap();
+        assert_eq!(report.accusations().collect::<Vec<_>>(), Vec::<&Finding>::new());
+    }
 }
 
 #[test]

@@ -15,9 +15,9 @@ use common::*;
 use proptest::prelude::*;
 use strongroom_audit::{Line, LineWriter, MerkleTree, read_line};
 use strongroom_core::{
-    ActionName, AuditError, AuditRecord, ClosedRecord, DecisionRecord, Effect, LogId, Outcome,
-    OutcomeRecord, Principal, Receipt, RequestContext, Stage, StoreIdentity, Strength, Target,
-    Version, path,
+    ActionName, AuditError, AuditRecord, CitedRecord, ClosedRecord, DecisionRecord, DirectoryId,
+    Effect, LogId, Outcome, OutcomeRecord, Principal, Receipt, RequestContext, Stage,
+    StoreIdentity, Strength, Target, TreeHead, Version, path,
 };
 
 /// One record of each kind, with all that can be in it.
@@ -79,6 +79,12 @@ fn every_line(request: &str, name: &str) -> (Arc<FakeIdentity>, LogId, Vec<Vec<u
         size: u64::MAX,
         root: digest("all"),
     }));
+    records.push(AuditRecord::Cited(CitedRecord {
+        at: at(9),
+        log: LogId::from_bytes([0xfe; 8]),
+        directory: DirectoryId::from_bytes([0xfd; 8]),
+        head: TreeHead { size: 1_024, root: digest("some") },
+    }));
     writer.append(&records).unwrap();
     let later = OutcomeRecord {
         at: identity.now().saturating_add(Duration::from_secs(120)),
@@ -125,13 +131,14 @@ fn every_kind_of_line_reads_back() {
             Line::Intent(_) => "intent",
             Line::Outcome(_) => "outcome",
             Line::Closed(_) => "closed",
+            Line::Cited(_) => "cited",
             Line::Checkpoint(_) => "checkpoint",
             Line::Close(_) => "close",
             // See `the_lines_of_a_snapshot_are_taken_in_one_spelling`.
             Line::Snapshot(_) => continue,
         });
     }
-    assert_eq!(kinds.len(), 11, "{kinds:?}");
+    assert_eq!(kinds.len(), 12, "{kinds:?}");
 }
 
 #[test]

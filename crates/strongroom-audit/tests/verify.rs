@@ -15,10 +15,10 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use common::*;
-use strongroom_audit::{Line, LineWriter, Report, Verdict, Verifier, read_line};
+use strongroom_audit::{Line, LineWriter, NameClass, Report, Verdict, Verifier, read_line};
 use strongroom_core::{
-    ActionName, AuditRecord, DeadLog, DecisionRecord, Effect, Key, LogId, Outcome, Receipt,
-    RequestContext, StoreIdentity,
+    ActionName, AuditRecord, CitedRecord, DeadLog, DecisionRecord, DirectoryId, Effect, Key, LogId,
+    Outcome, Receipt, RequestContext, StoreIdentity, TreeHead,
 };
 
 const PATH: &str = "prod/db";
@@ -56,6 +56,10 @@ impl World {
         });
         let decision = writer.append(&[decision]).unwrap()[0].index;
         Pen { writer, decision }
+    }
+
+    fn begin_in(&self, directory: DirectoryId) -> LineWriter {
+        LineWriter::begin_in(directory, Arc::clone(&self.identity) as _).unwrap()
     }
 
     /// The process dies with all it wrote in the file.
@@ -149,8 +153,14 @@ fn an_older_record_is_rolled_back_and_a_missing_one_dropped() {
     assert_eq!(finding.verdict, Verdict::RolledBack);
     assert_eq!((finding.log, finding.seq), (Some(log), Some(2)));
     assert_eq!((finding.expected, finding.found), (Some(digest("two")), Some(digest("one"))));
+    let token = finding.path.unwrap();
+    let is_told = |line: &Vec<u8>| matches!(read_line(line), Ok(Line::Name(name)) if name.token == token && name.class == NameClass::Path);
+    assert!(world.lines_of(log).iter().any(is_told), "the log tells whose token it is");
+    assert!(finding.to_string().contains(&format!("of path {token}")), "{finding}");
     world.stored.clear();
-    assert_eq!(world.verdicts(), [Verdict::Dropped]);
+    let report = world.report();
+    assert_eq!(report.findings[0].verdict, Verdict::Dropped);
+    assert_eq!(report.findings[0].path, Some(token));
     // Without a word about the storage, only the logs are verified.
     assert_eq!(world.verifier().finish().findings, []);
 }
@@ -395,6 +405,67 @@ fn a_log_that_lost_lines_is_found_by_what_others_say_of_it() {
     world.logs.retain(|(log, _)| *log != dead.log);
     let verdicts = world.verdicts();
     assert!(verdicts.contains(&Verdict::LogLostItsTail), "{verdicts:?}");
+}
+
+/// Whatever the storage says: it may have been set back together with the log.
+#[test]
+fn a_log_that_was_cut_or_replaced_is_found_by_what_others_cited() {
+    let mut world = World::new();
+    let mut pen = world.open();
+    let directory = pen.writer.directory();
+    pen.done(1, "", "one");
+    let cited = pen.writer.checkpoint();
+    let dead = world.dies(pen);
+    let other = |head| {
+        let record = CitedRecord { at: at(NOW + 9), log: dead.log, directory, head };
+        AuditRecord::Cited(record)
+    };
+    let mut pen = Pen { writer: world.begin_in(directory), decision: 0 };
+    pen.writer.append(&[other(cited), closed(&dead)]).unwrap();
+    world.ends(pen);
+    let ended = world.logs.len() - 1;
+    world.store("one");
+    assert_eq!(world.verdicts(), [], "what holds");
+
+    // The line that says it was settled may be gone, too: it is a line of another.
+    let closed = world.logs[ended].1.iter().position(|line| line.starts_with(br#"{"t":"closed"#));
+    world.logs[ended].1.truncate(closed.unwrap());
+    assert_eq!(world.verdicts(), [Verdict::Gap, Verdict::Gap]);
+    let whole = world.lines_of(dead.log).clone();
+    for kept in 1..cited.size as usize {
+        *world.lines_of(dead.log) = whole[..kept].to_vec();
+        let report = world.report();
+        let lost = |found: &&strongroom_audit::Finding| {
+            found.verdict == Verdict::LogLostItsTail && found.log == Some(dead.log)
+        };
+        assert_eq!(report.accusations().filter(lost).count(), 1, "{kept} lines: {report:?}");
+    }
+    for order in [[0, 1], [1, 0]] {
+        let mut world = World { stored: world.stored.clone(), ..World::new() };
+        let mut pen = world.open();
+        pen.done(1, "", "one");
+        let head = pen.writer.checkpoint();
+        let log = pen.writer.log();
+        let root = digest("another");
+        let record = CitedRecord { at: at(NOW), log, directory, head: TreeHead { root, ..head } };
+        world.ends(pen);
+        let mut pen = world.open();
+        pen.writer.append(&[AuditRecord::Cited(record)]).unwrap();
+        world.ends(pen);
+        world.logs = order.map(|at| world.logs[at].clone()).to_vec();
+        assert_eq!(world.verdicts(), [Verdict::LogAltered], "another one, read in order {order:?}");
+    }
+    // One that is gone, and every word of it in the storage: where its directory is here.
+    world.logs.retain(|(log, _)| *log != dead.log);
+    world.stored.clear();
+    assert!(world.verdicts().contains(&Verdict::LogLostItsTail));
+    let elsewhere = DirectoryId::from_bytes([9; 8]);
+    let record = CitedRecord { at: at(NOW), log: dead.log, directory: elsewhere, head: cited };
+    let mut world = World::new();
+    let mut pen = world.open();
+    pen.writer.append(&[AuditRecord::Cited(record)]).unwrap();
+    world.ends(pen);
+    assert_eq!(world.verdicts(), [], "who keeps it knows");
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub enum AuditRecord {
     Outcome(OutcomeRecord),
     /// A log of the same store that its process left open has been read to its end and settled.
     Closed(ClosedRecord),
+    /// Another log of the same store was seen to have come so far.
+    Cited(CitedRecord),
 }
 
 /// For how much a record must be taken where a sink has little room left, least first.
@@ -95,6 +97,7 @@ impl AuditRecord {
             Self::Decision(record) => record.action,
             Self::Intent(record) => record.action,
             Self::Outcome(_) | Self::Closed(_) => return Importance::Essential,
+            Self::Cited(_) => return Importance::Ordinary,
         };
         if action.takes_access_away() || matches!(action, ActionName::Recover) {
             Importance::Essential
@@ -111,6 +114,7 @@ impl AuditRecord {
             Self::Intent(record) => record.at,
             Self::Outcome(record) => record.at,
             Self::Closed(record) => record.at,
+            Self::Cited(record) => record.at,
         }
     }
 }
@@ -240,6 +244,19 @@ pub struct ClosedRecord {
     pub root: Digest,
 }
 
+/// Another log was seen to have come so far: whoever cuts it back later has to alter this log, too.
+#[derive(Debug, Clone, Copy)]
+pub struct CitedRecord {
+    /// Wall time.
+    pub at: Timestamp,
+    /// The other log.
+    pub log: LogId,
+    /// Who keeps it.
+    pub directory: DirectoryId,
+    /// What of it is registered in the storage, and so was synced and signed before.
+    pub head: TreeHead,
+}
+
 /// An intent that its process did not settle.
 #[derive(Debug, Clone)]
 pub struct OpenIntent {
@@ -279,6 +296,8 @@ pub struct DeadLog {
 /// A log that its writer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedLog {
+    /// When, by the wall clock of its writer.
+    pub at: Timestamp,
     /// All its records but the last, which says that it is the last.
     pub head: TreeHead,
     /// The size that its last record says its storage has [registered](AuditSink::registered).

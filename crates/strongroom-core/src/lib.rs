@@ -44,7 +44,7 @@ pub use action::{
 pub use anchor::{Anchor, AnchorError, Pin};
 pub use async_trait::async_trait;
 pub use audit::{
-    Attached, AuditError, AuditReader, AuditRecord, AuditSink, ClosedRecord, DeadLog,
+    Attached, AuditError, AuditReader, AuditRecord, AuditSink, CitedRecord, ClosedRecord, DeadLog,
     DecisionRecord, Durability, EndedLog, Importance, IntentRecord, KnownLog, Loaded, LoadedHead,
     LogCut, OpenIntent, Outcome, OutcomeRecord, PruneRules, Pruned, PrunedPart, Receipt,
     RecordKind, Removed, StoreIdentity, TreeHead,

@@ -404,7 +404,8 @@ pub fn the_next_one_knows_the_logs_beside_its_own(open: &dyn Fn() -> Box<dyn Aud
 
     let end =
         good(block_on(first.close(one.log))).unwrap_or_else(|| fail(&"it signs, and has no end"));
-    let ended = strongroom_core::EndedLog { head: end, registered: 1 };
+    let at = crate::identity::now();
+    let ended = strongroom_core::EndedLog { at, head: end, registered: 1 };
     let third = open();
     let mut logs = attach(&*third, &identity).logs;
     let kept = logs.iter().position(|known| known.log == three).map(|at| logs.remove(at));

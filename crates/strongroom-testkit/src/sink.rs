@@ -254,6 +254,15 @@ fn decision(receipt: Receipt, line: DecisionLine<'_>, names: &Names) -> Recorded
     }
 }
 
+/// The time in the last line of a log.
+fn at_of_end(lines: &[u8]) -> Timestamp {
+    let last = lines.trim_ascii_end().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    match read_line(last) {
+        Ok(Line::Close(close)) => close.at,
+        _ => Timestamp::default(),
+    }
+}
+
 impl Own {
     /// Moves what the writer has pending to the lines.
     fn flush(&mut self, first: u64, logs: &mut Logs) {
@@ -307,7 +316,8 @@ impl Own {
             let head = writer.end();
             logs.fates.insert(writer.log(), Fate::Ended);
             let registered = self.registered;
-            logs.ends.insert(writer.log(), EndedLog { head, registered });
+            let at = at_of_end(writer.pending());
+            logs.ends.insert(writer.log(), EndedLog { at, head, registered });
             (first, head)
         });
         if let Some((first, _)) = ended {

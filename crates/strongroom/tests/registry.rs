@@ -143,6 +143,65 @@ fn a_closed_log_whose_end_is_cut_off_is_found_at_open() {
     }
 }
 
+/// A log and all that the storage has of it, set back together: they agree, and the next log tells.
+#[test]
+fn a_log_that_is_set_back_with_its_record_is_found_by_what_the_next_one_cites() {
+    let key = |log: LogId| strongroom::Key::new([&[5], log.as_bytes().as_slice()].concat());
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 1);
+    let log = room.log();
+    room.checkpoint().unwrap();
+    let before = fs::read(place.file(log)).unwrap();
+    let before: Vec<u8> = before.split(|byte| *byte == 0).next().unwrap().to_vec();
+    let old = place.storage.snapshot()[&key(log)].clone();
+    place.clock.advance(Duration::from_secs(1));
+    room.session(Principal::user("alice")).put("prod/api", Opaque::new(b"value")).unwrap();
+    room.close().unwrap();
+    let second = place.open();
+    put(&second, 1);
+    second.close().unwrap();
+    assert_eq!(place.accused(), []);
+
+    fs::write(place.file(log), before).unwrap();
+    let mut stored = place.storage.snapshot();
+    stored.insert(key(log), old);
+    let report =
+        verify_dir(place.audit(), None, stored.into_iter().map(|(key, entry)| (key, entry.value)))
+            .unwrap();
+    let accused: Vec<_> = report.accusations().collect();
+    assert!(
+        accused.iter().any(|found| found.verdict == Verdict::LogLostItsTail
+            && found.log == Some(log)
+            && found.detail.contains("cited it")),
+        "{accused:?}"
+    );
+}
+
+/// Each log of a long row tells of some before it, and not of all.
+#[test]
+fn a_log_cites_the_last_that_ended() {
+    let place = Place::new();
+    let logs: Vec<LogId> = (0..12)
+        .map(|_| {
+            place.clock.advance(Duration::from_secs(1));
+            place.used()
+        })
+        .collect();
+    let text = fs::read_to_string(place.file(logs[11])).unwrap();
+    let cited: Vec<usize> = logs
+        .iter()
+        .enumerate()
+        .filter(|(_, log)| {
+            let log = log.to_string();
+            text.lines().any(|line| line.starts_with(r#"{"t":"cited""#) && line.contains(&log))
+        })
+        .map(|(at, _)| at)
+        .collect();
+    assert_eq!(cited, [3, 4, 5, 6, 7, 8, 9, 10]);
+    assert_eq!(place.accused(), []);
+}
+
 #[test]
 fn a_log_that_is_taken_away_is_found_at_open() {
     let place = Place::new();

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use strongroom_core::{Digest, Key, LogId, Outcome, Receipt};
 
-use crate::line::IntentLine;
+use crate::line::{IntentLine, NameToken};
 use crate::report::{Finding, Verdict};
 
 mod kept;
@@ -72,6 +72,7 @@ struct History {
     run: Option<Run>,
     /// The first bytes of the digests of all records that were written, in no order.
     done: Vec<u32>,
+    name: Option<NameToken>,
     rare: Option<Box<Rare>>,
 }
 
@@ -117,6 +118,18 @@ impl Histories {
         let IntentLine { seq, prev, next, .. } = *line;
         let intent = Intent { receipt, seq, prev, next, late };
         self.push(&line.key, intent, line.prev_log, &line.erases);
+        if let Some(name) = line.target.name() {
+            let place = self.place(&line.key);
+            if let Some(history) = self.at(place) {
+                history.name = Some(name);
+            }
+        }
+    }
+
+    /// The token of the path that the record of a key is about. Of one whose intents were all pruned
+    /// nobody tells it.
+    pub(super) fn name_of(&self, key: &Key) -> Option<NameToken> {
+        self.of(key)?.name
     }
 
     pub(super) fn push(&mut self, key: &[u8], intent: Intent, prev_log: LogId, erases: &[Vec<u8>]) {

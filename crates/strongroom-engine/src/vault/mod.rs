@@ -7,6 +7,7 @@ mod anchor;
 mod auditor;
 mod backup;
 mod cache;
+mod cite;
 mod commit;
 mod doubt;
 mod edit;

@@ -161,6 +161,7 @@ async fn attach(
     };
     let begun = async {
         vault.accept(parts, &registered, &misfits).await?;
+        vault.cite_first(&registered, &attached).await;
         let found = vault.register_logs(&registered, &attached, &misfits, &pins.logs()).await?;
         vault.accept(parts, &registered, &refuse(parts, found)?).await
     };

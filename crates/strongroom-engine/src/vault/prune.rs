@@ -58,7 +58,8 @@ impl Vault {
         let is_gone = |log: &LogId| !pruned.parts.iter().any(|part| part.log == *log);
         let gone: Vec<LogId> = at(LogStage::Pruned).into_iter().filter(is_gone).collect();
         let covers: Vec<LogId> = whole.iter().map(|part| part.log).chain(gone.clone()).collect();
-        // Without the snapshot, which the own log has, nothing goes.
+        // Without the snapshot, which the own log has, nothing goes. What cites other logs may go, too.
+        self.registry.forget_cited();
         self.checkpoint_covering(&covers).await?;
         // That lines of a log were lost, its record goes on to say.
         for part in whole.iter().filter(|part| !lost.contains(&part.log)) {

@@ -41,6 +41,8 @@ struct State {
     failed: Option<Monotonic>,
     /// The record that says most of it, to be pinned.
     newest: Vec<u8>,
+    /// How much of other logs the own one cites.
+    cited: HashMap<LogId, u64>,
 }
 
 impl Registry {
@@ -80,6 +82,20 @@ impl Registry {
             state.newest = record.to_vec();
         }
         state.newest.clone()
+    }
+
+    /// How much of another log the own one cites.
+    pub(super) fn cited(&self, log: LogId) -> u64 {
+        self.lock().cited.get(&log).copied().unwrap_or_default()
+    }
+
+    pub(super) fn has_cited(&self, logs: impl Iterator<Item = (LogId, u64)>) {
+        self.lock().cited.extend(logs);
+    }
+
+    /// What is cited is cited again: the lines that do may be gone.
+    pub(super) fn forget_cited(&self) {
+        self.lock().cited.clear();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -163,6 +179,28 @@ impl Registered {
             record.is_some_and(|it| it.stage == stage && Some(it.directory) == directory)
         });
         logs.copied().collect()
+    }
+
+    /// The records that say more of their logs than is known of these.
+    pub(super) fn newer(
+        &self,
+        store: StoreId,
+        known: impl Fn(LogId) -> u64,
+    ) -> Vec<RegistryRecord> {
+        let records = self.0.iter();
+        records
+            .filter(|(log, stored)| stored.peek().is_ok_and(|it| it.head.size > known(**log)))
+            .filter_map(|(_, stored)| stored.verify(store).ok())
+            .collect()
+    }
+
+    /// How much is registered of some logs.
+    pub(super) fn heads<'a>(
+        &'a self,
+        store: StoreId,
+        logs: &'a [LogId],
+    ) -> impl Iterator<Item = (LogId, u64)> + 'a {
+        logs.iter().filter_map(move |log| Some((*log, self.get(store, *log)?.head.size)))
     }
 
     pub(super) fn is_settled(&self, store: StoreId, log: LogId) -> bool {
@@ -354,6 +392,9 @@ impl Vault {
         let Some(mut turn) = self.registry.turn(head.size, self.clock.elapsed()) else {
             return false;
         };
+        if let Ok(registered) = Registered::read(&*self.storage).await {
+            self.cite(&registered).await;
+        }
         // The record that signs the others is the one after them.
         let last = Receipt { log: self.log, index: head.size };
         if self.sink.sync(&last).await.is_ok()
@@ -375,6 +416,9 @@ impl Vault {
 
     /// The same, for these logs too: their pins are not needed any more.
     pub(super) async fn checkpoint_covering(&self, covers: &[LogId]) -> Result<TreeHead, Error> {
+        if self.registry.directory.is_some() {
+            self.cite(&Registered::read(&*self.storage).await?).await;
+        }
         let head = self.sink.checkpoint(self.log)?.ok_or(Unavailable::Unsupported(
             "this audit sink signs nothing: anchor it where its records are kept",
         ))?;
