@@ -2,7 +2,7 @@
 
 use strongroom_core::{Digest, LogId, Receipt, Timestamp};
 
-use super::{Json, push_number};
+use super::{Json, NameToken, push_number};
 use crate::hex;
 
 /// The most digests of one [`Older`](SnapshotLine::Older) line.
@@ -96,6 +96,8 @@ pub struct PrunedLine {
 pub struct KeptLine {
     /// The storage key.
     pub key: Vec<u8>,
+    /// The token of the path that it is about; `None` for what is about none.
+    pub name: Option<NameToken>,
     /// The number of the first of them.
     pub first: u64,
     /// SHA-256 of the record that the first of them replaced.
@@ -122,6 +124,8 @@ pub struct OlderLine {
 pub struct MissedLine {
     /// The storage key.
     pub key: Vec<u8>,
+    /// The token of the path that it is about; `None` for what is about none.
+    pub name: Option<NameToken>,
     /// The number that it would have had.
     pub seq: u64,
     /// The first four bytes of the digest of what it would have stored.
@@ -133,6 +137,8 @@ pub struct MissedLine {
 pub struct UnsettledLine {
     /// The storage key.
     pub key: Vec<u8>,
+    /// The token of the path that it is about; `None` for what is about none.
+    pub name: Option<NameToken>,
     /// Its number.
     pub seq: u64,
     /// SHA-256 of the record that it replaces.
@@ -175,6 +181,7 @@ impl SnapshotLine {
             Self::Kept(line) => {
                 json.begin("kept");
                 json.hex("key", &line.key);
+                json.token("name", line.name);
                 json.number("first", line.first);
                 json.hex("prev", line.prev.as_bytes());
                 json.number("seq", line.seq);
@@ -191,12 +198,14 @@ impl SnapshotLine {
             Self::Missed(line) => {
                 json.begin("missed");
                 json.hex("key", &line.key);
+                json.token("name", line.name);
                 json.number("seq", line.seq);
                 json.hex("digest", &line.digest.to_be_bytes());
             }
             Self::Unsettled(line) => {
                 json.begin("unsettled");
                 json.hex("key", &line.key);
+                json.token("name", line.name);
                 json.number("seq", line.seq);
                 json.hex("prev", line.prev.as_bytes());
                 json.hex("next", line.next.as_bytes());

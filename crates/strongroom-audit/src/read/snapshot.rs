@@ -2,7 +2,7 @@
 
 use strongroom_core::Receipt;
 
-use super::{Raw, parse, time};
+use super::{Raw, optional, parse, time, token};
 use crate::hex;
 use crate::line::{
     KeptLine, MAX_OLDER, MissedLine, OlderLine, PrunedLine, Rest, SnapshotBegin, SnapshotEnd,
@@ -25,6 +25,7 @@ impl Raw<'_> {
             }),
             "kept" => SnapshotLine::Kept(KeptLine {
                 key: hex::decode(self.key?)?,
+                name: optional(self.name, token)?,
                 first: parse(self.first?)?,
                 prev: parse(self.prev?)?,
                 seq: parse(self.seq?)?,
@@ -38,11 +39,13 @@ impl Raw<'_> {
             }),
             "missed" => SnapshotLine::Missed(MissedLine {
                 key: hex::decode(self.key?)?,
+                name: optional(self.name, token)?,
                 seq: parse(self.seq?)?,
                 digest: u32::from_be_bytes(hex::decode_array(self.digest?)?),
             }),
             "unsettled" => SnapshotLine::Unsettled(UnsettledLine {
                 key: hex::decode(self.key?)?,
+                name: optional(self.name, token)?,
                 seq: parse(self.seq?)?,
                 prev: parse(self.prev?)?,
                 next: parse(self.next?)?,

@@ -118,16 +118,10 @@ impl Histories {
         let IntentLine { seq, prev, next, .. } = *line;
         let intent = Intent { receipt, seq, prev, next, late };
         self.push(&line.key, intent, line.prev_log, &line.erases);
-        if let Some(name) = line.target.name() {
-            let place = self.place(&line.key);
-            if let Some(history) = self.at(place) {
-                history.name = Some(name);
-            }
-        }
+        self.history(&line.key, |history| history.take_name(line.target.name()));
     }
 
-    /// The token of the path that the record of a key is about. Of one whose intents were all pruned
-    /// nobody tells it.
+    /// The token of the path that the record of a key is about.
     pub(super) fn name_of(&self, key: &Key) -> Option<NameToken> {
         self.of(key)?.name
     }
@@ -310,6 +304,11 @@ impl Histories {
 }
 
 impl History {
+    /// A key is that of one path.
+    fn take_name(&mut self, name: Option<NameToken>) {
+        self.name = self.name.or(name);
+    }
+
     fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }

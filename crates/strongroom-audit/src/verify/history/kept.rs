@@ -12,7 +12,7 @@ impl Histories {
     pub(in crate::verify) fn keep(&mut self, at: Receipt, line: &SnapshotLine) {
         match line {
             SnapshotLine::Kept(line) => {
-                let KeptLine { ref key, first, prev, seq, digest, intent } = *line;
+                let KeptLine { ref key, name, first, prev, seq, digest, intent } = *line;
                 let run = Run {
                     first,
                     first_prev: prev,
@@ -20,27 +20,33 @@ impl Histories {
                     last_next: digest,
                     last_receipt: intent,
                 };
-                self.history(key, |history| history.add_runs([run]));
+                self.history(key, |history| {
+                    history.add_runs([run]);
+                    history.take_name(name);
+                });
             }
             SnapshotLine::Older(line) => {
                 self.history(&line.key, |history| history.done.extend_from_slice(&line.digests));
             }
             SnapshotLine::Missed(line) => {
                 self.history(&line.key, |history| {
-                    history.rare().lost.push((line.seq, line.digest))
+                    history.rare().lost.push((line.seq, line.digest));
+                    history.take_name(line.name);
                 });
             }
             SnapshotLine::Unsettled(line) => {
-                let UnsettledLine { ref key, seq, prev, next, intent: receipt, ref erases } = *line;
+                let UnsettledLine { ref key, name, seq, prev, next, intent: receipt, ref erases } =
+                    *line;
                 let intent = Intent { receipt, seq, prev, next, late: false };
                 self.announce(key, intent, erases);
+                self.history(key, |history| history.take_name(name));
             }
             SnapshotLine::Erased(prefix) => self.erased.push((prefix.clone(), at)),
             SnapshotLine::Begin(_) | SnapshotLine::Pruned(_) | SnapshotLine::End(_) => {}
         }
     }
 
-    fn history(&mut self, key: &[u8], change: impl FnOnce(&mut History)) {
+    pub(super) fn history(&mut self, key: &[u8], change: impl FnOnce(&mut History)) {
         let place = self.place(key);
         if let Some(history) = self.at(place) {
             change(history);
@@ -107,6 +113,7 @@ impl Histories {
             let erases = self.erased.iter().filter(|(_, by)| *by == receipt);
             tell(SnapshotLine::Unsettled(UnsettledLine {
                 key: key.as_bytes().to_vec(),
+                name: self.name_of(key),
                 seq,
                 prev,
                 next,
@@ -125,6 +132,7 @@ impl History {
     }
 
     fn absorb(&mut self, other: Self) {
+        self.take_name(other.name);
         self.done.extend_from_slice(&other.done);
         let (mut runs, mut rare) = (Vec::from_iter(other.run), other.rare.unwrap_or_default());
         runs.append(&mut rare.runs);
@@ -144,16 +152,16 @@ impl History {
         runs.sort_unstable_by_key(|run| run.first);
         for run in runs {
             let Run { first, first_prev: prev, last: seq, last_next: digest, last_receipt } = *run;
-            let (key, intent) = (key.to_vec(), last_receipt);
-            tell(SnapshotLine::Kept(KeptLine { key, first, prev, seq, digest, intent }));
+            let (key, name, intent) = (key.to_vec(), self.name, last_receipt);
+            tell(SnapshotLine::Kept(KeptLine { key, name, first, prev, seq, digest, intent }));
         }
         for digests in self.done.chunks(MAX_OLDER) {
             let digests = digests.to_vec();
             tell(SnapshotLine::Older(OlderLine { key: key.to_vec(), digests }));
         }
         for (seq, digest) in self.rare.iter().flat_map(|rare| &rare.lost) {
-            let (key, seq, digest) = (key.to_vec(), *seq, *digest);
-            tell(SnapshotLine::Missed(MissedLine { key, seq, digest }));
+            let (key, name, seq, digest) = (key.to_vec(), self.name, *seq, *digest);
+            tell(SnapshotLine::Missed(MissedLine { key, name, seq, digest }));
         }
     }
 }
