@@ -69,6 +69,7 @@ pub use proof::{
     ConsistencyProof, ConsistencyProver, InclusionProof, InclusionProver, ProofError, ProveError,
     ProvenRecord, prove_consistency, prove_inclusion, prove_record,
 };
+pub use prune::{PrunableLogs, SegmentEnd};
 pub use read::{MAX_LINE_BYTES, read_line};
 pub use registry::{LogStage, RegistryError, RegistryRecord, StoredRegistryRecord};
 pub use report::{Counts, Finding, Report, Verdict};

@@ -1,24 +1,19 @@
-//! What may be removed of the logs of a directory, and what a snapshot tells of it beforehand.
+//! What may be removed of logs, and what a snapshot tells of it beforehand.
 //!
-//! Whole files go, the oldest of a log first: so what is left of a log begins with the head of a
+//! Whole segments go, the oldest of a log first: so what is left of a log begins with the head of a
 //! segment, which signs all before it. Nothing goes that tells of a log that stays, so that a
 //! snapshot needs to tell of writes alone.
 
+mod dir;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 
 use strongroom_core::{
-    AuditError, LogId, PruneRules, Pruned, PrunedPart, Receipt, Removed, StoreId, Timestamp,
-    TreeHead,
+    AuditError, LogId, PruneRules, Pruned, PrunedPart, Receipt, StoreId, Timestamp, TreeHead,
 };
 
-use crate::dead::Lines;
-use crate::dir::{self, LogFile, Segment, first_line, logs};
-use crate::folder::lock;
+pub(crate) use self::dir::{plan, remove};
 use crate::line::{Line, PrunedLine, Rest, SnapshotBegin, SnapshotEnd, SnapshotLine};
-use crate::medium::failed;
 use crate::read::read_line;
 use crate::report::{Finding, Verdict};
 use crate::tree::MerkleTree;
@@ -52,12 +47,57 @@ pub(crate) struct Plan {
     pub(crate) pruned: Pruned,
 }
 
+/// Logs that are to be pruned, for sinks that keep the lines of this crate elsewhere than in a
+/// directory. [`LineWriter::prune`](crate::LineWriter::prune) has an example.
+pub trait PrunableLogs {
+    /// All logs, each with the numbers of the segments that are there, the oldest first. A segment is
+    /// what can be removed alone: it begins with a first line of its own.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    fn segments(&self) -> Result<Vec<(LogId, Vec<u64>)>, AuditError>;
+
+    /// Tells each line of a segment, without line ends. Of the last one of a log lines may be missing.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    fn read(
+        &self,
+        log: LogId,
+        segment: u64,
+        is_last: bool,
+        line: &mut dyn FnMut(&[u8]),
+    ) -> Result<SegmentEnd, AuditError>;
+
+    /// Whether somebody writes to a log, of which this is the last segment.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    fn is_written(&self, log: LogId, segment: u64) -> Result<bool, AuditError>;
+}
+
+/// How a segment ends that was read for [`PrunableLogs`], which has no example of its own as this has
+/// none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SegmentEnd {
+    /// With a whole line.
+    Whole,
+    /// With a line that is not whole.
+    Torn,
+    /// It is gone: somebody has removed it since it was listed.
+    Gone,
+}
+
 /// Reads all logs, and finds what may go.
 ///
 /// # Errors
 /// `Suspect` where something is wrong with the logs; where they cannot be read.
-pub(crate) fn plan(dir: &Path, rules: &Rules<'_>, at: Timestamp) -> Result<Plan, AuditError> {
-    let Survey { logs, snapshot } = Survey::take(dir, rules)?;
+pub(crate) fn plan_of(
+    source: &dyn PrunableLogs,
+    rules: &Rules<'_>,
+    at: Timestamp,
+) -> Result<Plan, AuditError> {
+    let Survey { logs, snapshot } = Survey::take(source, rules)?;
     let old = snapshot.unwrap_or_default();
     let mut parts = old.parts.clone();
     let mut histories = old.histories;
@@ -77,7 +117,7 @@ pub(crate) fn plan(dir: &Path, rules: &Rules<'_>, at: Timestamp) -> Result<Plan,
         if size <= known {
             continue;
         }
-        read_part(log, segments, known, TreeHead { size, root }, &mut histories)?;
+        read_part(source, log, segments, known, TreeHead { size, root }, &mut histories)?;
         parts.insert(log, PrunedLine { log, size, root, registered, rest });
         is_more = true;
     }
@@ -87,16 +127,20 @@ pub(crate) fn plan(dir: &Path, rules: &Rules<'_>, at: Timestamp) -> Result<Plan,
         true => tell(old.number.saturating_add(1), at, &parts, &histories, elsewhere)?,
         false => Vec::new(),
     };
-    let left = parts.values().filter(|part| {
+    let is_left = |part: &&PrunedLine| {
         let segments = logs.get(&part.log).map(|seen| seen.segments.as_slice()).unwrap_or_default();
         segments.iter().any(|segment| segment.standing.head.size <= part.size)
-    });
-    let parts = left.map(|part| PrunedPart {
+    };
+    let (left, removed): (Vec<&PrunedLine>, Vec<_>) = parts.values().partition(is_left);
+    let is_gone = |part: &&PrunedLine| part.rest.is_nothing() && !logs.contains_key(&part.log);
+    let gone = removed.into_iter().filter(is_gone).map(|part| part.log).collect();
+    let part = |part: &PrunedLine| PrunedPart {
         log: part.log,
         size: part.size,
         is_whole: part.rest.is_nothing(),
-    });
-    Ok(Plan { pruned: Pruned { parts: parts.collect(), lines: lines.len() as u64 }, lines })
+    };
+    let parts = left.into_iter().map(part).collect();
+    Ok(Plan { pruned: Pruned { parts, gone, lines: lines.len() as u64 }, lines })
 }
 
 fn tell(
@@ -120,7 +164,7 @@ fn suspect(detail: String) -> AuditError {
     AuditError::Suspect { detail: detail.into() }
 }
 
-/// All logs of a directory.
+/// All logs.
 struct Survey {
     logs: BTreeMap<LogId, Seen>,
     snapshot: Option<Snapshot>,
@@ -135,7 +179,7 @@ struct Seen {
 }
 
 struct SeenSegment {
-    file: Segment,
+    number: u64,
     /// How the log stands with its last line.
     standing: Standing,
     /// The time of its newest line, or of those before it.
@@ -145,12 +189,12 @@ struct SeenSegment {
 }
 
 impl Survey {
-    fn take(dir: &Path, rules: &Rules<'_>) -> Result<Self, AuditError> {
+    fn take(source: &dyn PrunableLogs, rules: &Rules<'_>) -> Result<Self, AuditError> {
         let store = rules.store;
         let mut verifier = Verifier::new(Some(store));
         let mut lacked = Vec::new();
         for _ in 0..ATTEMPTS {
-            let logs = survey(dir, rules, &mut verifier)?;
+            let logs = survey(source, rules, &mut verifier)?;
             if let Some(anew) = verifier.anew() {
                 verifier = anew;
                 continue;
@@ -176,36 +220,32 @@ impl Survey {
 }
 
 fn survey(
-    dir: &Path,
+    source: &dyn PrunableLogs,
     rules: &Rules<'_>,
     verifier: &mut Verifier,
 ) -> Result<BTreeMap<LogId, Seen>, AuditError> {
-    let unreadable = |error| failed("a log cannot be read: check its permissions", error);
     let mut seen = BTreeMap::new();
-    for file in logs(dir)? {
-        let log = file.log;
+    for (log, numbers) in source.segments()? {
         let mut segments: Vec<SeenSegment> = Vec::new();
         let (mut has_torn_end, mut is_locked) = (false, false);
-        for (segment, is_last) in file.in_order() {
-            let handle = match File::open(&segment.path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                handle => handle.map_err(unreadable)?,
-            };
+        for (at, number) in numbers.iter().copied().enumerate() {
+            let is_last = at + 1 == numbers.len();
             let mut newest = segments.last().map(|segment| segment.newest).unwrap_or_default();
             let mut tells = BTreeSet::new();
-            let mut lines = Lines::new(&handle, is_last).map_err(unreadable)?;
-            while let Some(line) = lines.next().map_err(unreadable)? {
+            let end = source.read(log, number, is_last, &mut |line| {
                 verifier.line(log, line);
                 if let Ok(line) = read_line(line) {
                     newest = newest.max(time_of(&line).unwrap_or_default());
                     tells.extend(told_of(&line).filter(|told| *told != log));
                 }
+            })?;
+            if end == SegmentEnd::Gone {
+                continue;
             }
-            has_torn_end = lines.has_torn_end();
-            is_locked = rules.of.lost.contains(&log) && !lock(&handle)?;
-            let file = segment.clone();
+            has_torn_end = end == SegmentEnd::Torn;
+            is_locked = rules.of.lost.contains(&log) && source.is_written(log, number)?;
             if let Some(standing) = verifier.standing(log) {
-                segments.push(SeenSegment { file, standing, newest, tells });
+                segments.push(SeenSegment { number, standing, newest, tells });
             }
         }
         if !segments.is_empty() {
@@ -283,19 +323,17 @@ fn choose(logs: &BTreeMap<LogId, Seen>, rules: &Rules<'_>) -> BTreeMap<LogId, us
 
 /// Takes what the lines of a part tell, but for the first ones, which are known.
 fn read_part(
+    source: &dyn PrunableLogs,
     log: LogId,
     segments: &[SeenSegment],
     known: u64,
     expected: TreeHead,
     histories: &mut Histories,
 ) -> Result<(), AuditError> {
-    let unreadable = |error| failed("a log cannot be read: check its permissions", error);
     let mut tree = MerkleTree::new();
     for segment in segments {
-        let handle = File::open(&segment.file.path).map_err(unreadable)?;
         let is_last = segment.standing.rest.is_nothing();
-        let mut lines = Lines::new(&handle, is_last).map_err(unreadable)?;
-        while let Some(bytes) = lines.next().map_err(unreadable)? {
+        source.read(log, segment.number, is_last, &mut |bytes| {
             let line = read_line(bytes);
             if let Ok(Line::Segment(segment)) = &line
                 && segment.size > tree.size()
@@ -305,7 +343,7 @@ fn read_part(
             let index = tree.size();
             tree.push(bytes);
             // What cannot be read is in a log of which a loss was accepted.
-            let Some(line) = line.ok().filter(|_| index >= known) else { continue };
+            let Some(line) = line.ok().filter(|_| index >= known) else { return };
             match &line {
                 Line::Intent(line) => histories.intent(Receipt { log, index }, line, false),
                 Line::Outcome(line) => {
@@ -314,60 +352,11 @@ fn read_part(
                 }
                 _ => {}
             }
-        }
+        })?;
     }
     if tree.head() == expected {
         Ok(())
     } else {
         Err(AuditError::unavailable("its logs change while they are read: prune them later"))
-    }
-}
-
-/// Removes what a snapshot tells of. A crash in between leaves the end of a log, and the next one who
-/// prunes goes on.
-pub(crate) fn remove(dir: &Path, own: LogId, pruned: &Pruned) -> Result<Removed, AuditError> {
-    let mut removed = Removed::default();
-    for part in &pruned.parts {
-        let file = LogFile::find(dir, part.log)?;
-        for path in to_remove(&file, part, own)? {
-            removed.add(remove_file(&path)?);
-        }
-        if part.is_whole && part.log != own {
-            removed.add(remove_file(&dir::note_of(dir, part.log))?);
-        }
-    }
-    let cannot = |error| failed("its directory cannot be synced", error);
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(cannot)?;
-    Ok(removed)
-}
-
-/// The files of a part, the oldest first.
-fn to_remove(file: &LogFile, part: &PrunedPart, own: LogId) -> Result<Vec<PathBuf>, AuditError> {
-    if part.is_whole && part.log != own {
-        return Ok(file.segments.iter().map(|segment| segment.path.clone()).collect());
-    }
-    let mut paths = Vec::new();
-    for pair in file.segments.windows(2) {
-        let [segment, next] = pair else { continue };
-        let begins = first_line(&next.path)?.and_then(|line| read_line(&line).ok());
-        match begins {
-            Some(Line::Segment(begins)) if begins.size <= part.size => {
-                paths.push(segment.path.clone());
-            }
-            _ => break,
-        }
-    }
-    Ok(paths)
-}
-
-/// The bytes that it had; `None` where it is gone already.
-fn remove_file(path: &Path) -> Result<Option<u64>, AuditError> {
-    let gone = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => Ok(None),
-        _ => Err(failed("a file cannot be removed: check the directory's permissions", error)),
-    };
-    match std::fs::metadata(path) {
-        Ok(found) => std::fs::remove_file(path).map(|()| Some(found.len())).or_else(gone),
-        Err(error) => gone(error),
     }
 }

@@ -362,6 +362,8 @@ pub struct PrunedPart {
 pub struct Pruned {
     /// Parts of which something is there still.
     pub parts: Vec<PrunedPart>,
+    /// Logs of which nothing is there any more. Whatever is registered of one can be erased.
+    pub gone: Vec<LogId>,
     /// Lines of the snapshot that was written; 0 where an earlier one tells all.
     pub lines: u64,
 }
