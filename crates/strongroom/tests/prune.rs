@@ -10,8 +10,8 @@ use std::time::Duration;
 use strongroom::audit::{ProveError, prove_consistency, prove_inclusion, prove_record};
 use strongroom::{
     Entry, Error, FileAnchor, FileLog, Key, LogId, Opaque, Policy, Principal, PruneReport, Receipt,
-    Report, SqliteStorage, Storage, StorageError, Strongroom, Unavailable, Verdict, blocking,
-    verify_dir,
+    Report, SqliteStorage, Storage, StorageError, Strongroom, Tampered, Unavailable, Verdict,
+    blocking, verify_dir,
 };
 use strongroom_testkit::{Call, Fault, FaultyStorage, ManualClock, MemorySeal, MemoryStorage};
 
@@ -502,6 +502,52 @@ fn the_registry_does_not_grow() {
     // The own one, the one before it, and what was pruned last.
     assert!(moment.registered() <= 6, "{}", moment.registered());
     assert!(moment.log_files().len() <= 8, "{:?}", moment.log_files());
+}
+
+/// A registration whose reply was lost may land at any time later: behind the erasure of the record.
+#[test]
+fn a_registration_that_lands_late_accuses_nobody() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, "prod/a", 1);
+    let key = Key::new([&[5], room.log().as_bytes().as_slice()].concat());
+    let late = place.storage.snapshot()[&key].value.clone();
+    room.close().unwrap();
+    for _ in 0..2 {
+        place.clock.advance(HOUR);
+        let room = place.open();
+        put(&room, "prod/a", 12);
+        prune(&room);
+        room.close().unwrap();
+    }
+    assert!(!place.storage.snapshot().contains_key(&key), "it is erased");
+    place.storage.replace(key.clone(), Some(late));
+    goes_on(&place, "a registration landed late");
+    assert!(!place.storage.snapshot().contains_key(&key), "it is erased once more");
+    goes_on(&place, "it is erased once more");
+}
+
+/// No snapshot tells that it went.
+#[test]
+fn a_log_that_was_taken_away_is_not_pruned() {
+    let place = Place::new();
+    let room = place.used();
+    prune(&room);
+    room.close().unwrap();
+    place.clock.advance(HOUR);
+    let room = place.open();
+    put(&room, "prod/a", 1);
+    let log = room.log();
+    drop(room);
+    let mut moment = place.moment();
+    moment.files.retain(|name, _| !name.starts_with(&log.to_string()));
+    place.set(&moment);
+    let refused = place.try_open();
+    let is_named = matches!(
+        &refused,
+        Err(Error::Tampered(Tampered::AuditLogRolledBack { log: found, .. })) if *found == log
+    );
+    assert!(is_named, "{refused:?}");
 }
 
 #[test]

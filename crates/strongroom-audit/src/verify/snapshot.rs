@@ -161,6 +161,18 @@ impl Verifier {
         is_wrong.then(|| Self { covers: coverage, ..Self::new(self.expected) })
     }
 
+    /// How many lines a log had that was pruned, all of it, as the newest snapshot tells that was fed.
+    ///
+    /// ```
+    /// use strongroom_audit::Verifier;
+    /// use strongroom_core::LogId;
+    /// assert_eq!(Verifier::new(None).pruned_lines(LogId::from_bytes([1; 8])), None);
+    /// ```
+    #[must_use]
+    pub fn pruned_lines(&self, log: LogId) -> Option<u64> {
+        self.pruned(log).map(|part| part.size)
+    }
+
     /// A verifier that knows beforehand what this one did.
     pub(crate) fn again(&self) -> Self {
         Self { covers: self.covers.clone(), ..Self::new(self.expected) }

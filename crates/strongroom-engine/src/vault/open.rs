@@ -133,7 +133,7 @@ async fn attach(
         entropy: parts.entropy.clone(),
     });
     let attached = parts.sink.attach(identity).await?;
-    let found = registered.misfits(&*parts.storage, store, &attached).await;
+    let found = registered.misfits(&*parts.storage, &*parts.sink, store, &attached).await;
     match found.and_then(|found| refuse(parts, found)) {
         Ok(found) => misfits.extend(found),
         Err(error) => {

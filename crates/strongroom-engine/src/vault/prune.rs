@@ -55,8 +55,10 @@ impl Vault {
         ))?;
         let whole: Vec<PrunedPart> =
             pruned.parts.iter().filter(|part| part.is_whole).copied().collect();
-        let is_gone = |log: &LogId| !pruned.parts.iter().any(|part| part.log == *log);
-        let gone: Vec<LogId> = at(LogStage::Pruned).into_iter().filter(is_gone).collect();
+        // Of a log that went some time ago, a registration may have landed only since.
+        let is_registered = |log: &&LogId| registered.get(self.store, **log).is_some();
+        let gone = pruned.gone.iter().filter(is_registered).filter(|log| !lost.contains(log));
+        let gone: Vec<LogId> = gone.copied().collect();
         let covers: Vec<LogId> = whole.iter().map(|part| part.log).chain(gone.clone()).collect();
         // Without the snapshot, which the own log has, nothing goes. What cites other logs may go, too.
         self.registry.forget_cited();

@@ -12,13 +12,14 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use strongroom_audit::{LogStage, RegistryRecord, StoredRegistryRecord};
+use strongroom_audit::{LogStage, RegistryRecord, StoredRegistryRecord, Verifier};
 use strongroom_core::{
-    Attached, Batch, DeadLog, Digest, DirectoryId, Entry, Expect, Key, KnownLog, LogId, Monotonic,
-    Op, Receipt, Scan, Storage, StoreId, TreeHead, Written,
+    Attached, AuditSink, Batch, DeadLog, Digest, DirectoryId, Entry, Expect, Key, KnownLog, LogId,
+    Monotonic, Op, Receipt, Scan, Storage, StoreId, TreeHead, Written,
 };
 
 use super::Vault;
+use super::verify::feed;
 use crate::error::{Error, Tampered, Unavailable};
 
 const PAGE: NonZeroU32 = NonZeroU32::new(256).unwrap();
@@ -227,6 +228,7 @@ impl Registered {
     pub(super) async fn misfits(
         &self,
         storage: &dyn Storage,
+        sink: &dyn AuditSink,
         store: StoreId,
         attached: &Attached,
     ) -> Result<Vec<Tampered>, Error> {
@@ -240,15 +242,19 @@ impl Registered {
         for log in known.keys() {
             ours.extend(self.get(store, *log).map(|record| record.directory));
         }
-        let mut misfits = Vec::new();
+        let (mut misfits, mut absent) = (Vec::new(), Vec::new());
         for record in self.kept_in(store, &ours) {
             let log = record.log;
             let fits = record.stage >= LogStage::Lost
                 || known.get(&log).is_some_and(|known| fits_log(&record, known, dead.get(&log)));
-            if !fits && !is_pruned(storage, store, log).await? {
-                misfits.push(Tampered::AuditLogRolledBack { log, size: record.head.size });
+            if fits || is_pruned(storage, store, log).await? {
+                continue;
             }
+            let misfit = Tampered::AuditLogRolledBack { log, size: record.head.size };
+            let list = if known.contains_key(&log) { &mut misfits } else { &mut absent };
+            list.push(misfit);
         }
+        misfits.extend(untold(sink, store, absent).await?);
         for (log, registered) in told(attached).filter(|(_, registered)| *registered > 0) {
             let mut stored = self.get(store, log).map_or(0, |record| record.head.size);
             if stored < registered {
@@ -301,6 +307,26 @@ async fn is_pruned(storage: &dyn Storage, store: StoreId, log: LogId) -> Result<
     let Some((key, entry)) = stored_entry(storage, log).await? else { return Ok(true) };
     let record = RegistryRecord::verify(store, &key, &entry.value);
     Ok(record.is_ok_and(|record| record.stage == LogStage::Pruned))
+}
+
+/// Those of the logs that are not there of which no snapshot tells that they were pruned. Their
+/// records are erased then, and one that was on its way may land behind that. So rarely that all
+/// logs can be read over it.
+async fn untold(
+    sink: &dyn AuditSink,
+    store: StoreId,
+    mut absent: Vec<Tampered>,
+) -> Result<Vec<Tampered>, Error> {
+    let Some(reader) = sink.reader().filter(|_| !absent.is_empty()) else { return Ok(absent) };
+    let mut verifier = Verifier::new(Some(store));
+    feed(reader, &mut verifier, &mut Vec::new()).await?;
+    absent.retain(|misfit| match misfit {
+        Tampered::AuditLogRolledBack { log, size } => {
+            verifier.pruned_lines(*log).is_none_or(|pruned| pruned < *size)
+        }
+        _ => true,
+    });
+    Ok(absent)
 }
 
 async fn stored_entry(storage: &dyn Storage, log: LogId) -> Result<Option<(Key, Entry)>, Error> {

@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 
 use strongroom_audit::{Finding, Report, Verdict, Verifier};
-use strongroom_core::{Key, LogId, Namespace, Receipt, Scan, Verify};
+use strongroom_core::{AuditReader, Key, LogId, Namespace, Receipt, Scan, Verify};
 use strongroom_crypto::{
     BlobRef, HeadRef, Identifiers, KeyClass, NamespaceState, Place, VersionRef, decrypt_value_parts,
 };
@@ -47,11 +47,11 @@ impl Vault {
     /// Feeds logs and storage, and says what only keys tell.
     async fn hold_against_logs(
         &self,
-        reader: &dyn strongroom_core::AuditReader,
+        reader: &dyn AuditReader,
         verifier: &mut Verifier,
     ) -> Result<Vec<Finding>, Error> {
         let mut seen = Vec::new();
-        self.feed(reader, verifier, &mut seen).await?;
+        feed(reader, verifier, &mut seen).await?;
         let mut findings = Vec::new();
         let mut scan = Scan { prefix: Vec::new(), after: None, limit: RECORDS, with_values: true };
         loop {
@@ -69,7 +69,7 @@ impl Vault {
             }
         }
         verifier.storage_was_read();
-        self.feed(reader, verifier, &mut seen).await?;
+        feed(reader, verifier, &mut seen).await?;
         self.catch_up(reader, verifier, &mut seen).await?;
         for (log, _) in seen.iter().filter(|(log, _)| *log != self.log) {
             verifier.end_of_log(*log, false);
@@ -81,7 +81,7 @@ impl Vault {
     /// last lines are seen. Reads on until each has what others say of it, or really lacks it.
     async fn catch_up(
         &self,
-        reader: &dyn strongroom_core::AuditReader,
+        reader: &dyn AuditReader,
         verifier: &mut Verifier,
         seen: &mut Vec<(LogId, u64)>,
     ) -> Result<(), Error> {
@@ -90,32 +90,9 @@ impl Vault {
             if behind.is_empty() {
                 return Ok(());
             }
-            self.feed(reader, verifier, seen).await?;
+            feed(reader, verifier, seen).await?;
             if behind.iter().any(|(log, lines)| verifier.lines_of(*log) < *lines) {
                 return Ok(());
-            }
-        }
-    }
-
-    /// Feeds the lines that each log has beyond what was fed already.
-    async fn feed(
-        &self,
-        reader: &dyn strongroom_core::AuditReader,
-        verifier: &mut Verifier,
-        seen: &mut Vec<(LogId, u64)>,
-    ) -> Result<(), Error> {
-        let mut after: Option<Receipt> = None;
-        loop {
-            let lines = reader.read(after.as_ref(), LINES).await?;
-            let Some((last, _)) = lines.last() else { return Ok(()) };
-            after = Some(*last);
-            for (receipt, line) in &lines {
-                match seen.iter_mut().find(|(log, _)| *log == receipt.log) {
-                    Some((_, next)) if receipt.index < *next => continue,
-                    Some((_, next)) => *next = receipt.index.saturating_add(1),
-                    None => seen.push((receipt.log, receipt.index.saturating_add(1))),
-                }
-                verifier.line(receipt.log, line);
             }
         }
     }
@@ -244,5 +221,27 @@ impl Vault {
             }
         }
         Ok(None)
+    }
+}
+
+/// Feeds the lines that each log has beyond what was fed already.
+pub(super) async fn feed(
+    reader: &dyn AuditReader,
+    verifier: &mut Verifier,
+    seen: &mut Vec<(LogId, u64)>,
+) -> Result<(), Error> {
+    let mut after: Option<Receipt> = None;
+    loop {
+        let lines = reader.read(after.as_ref(), LINES).await?;
+        let Some((last, _)) = lines.last() else { return Ok(()) };
+        after = Some(*last);
+        for (receipt, line) in &lines {
+            match seen.iter_mut().find(|(log, _)| *log == receipt.log) {
+                Some((_, next)) if receipt.index < *next => continue,
+                Some((_, next)) => *next = receipt.index.saturating_add(1),
+                None => seen.push((receipt.log, receipt.index.saturating_add(1))),
+            }
+            verifier.line(receipt.log, line);
+        }
     }
 }
