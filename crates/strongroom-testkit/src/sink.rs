@@ -1,5 +1,9 @@
 //! An audit sink in memory, of the same format as the log in a directory.
 
+mod prune;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -11,9 +15,11 @@ use strongroom_audit::{
 };
 use strongroom_core::{
     ActionName, Attached, AuditError, AuditReader, AuditRecord, AuditSink, DeadLog, DirectoryId,
-    Durability, Effect, EndedLog, KnownLog, LogCut, LogId, Receipt, RecordKind, StoreId,
-    StoreIdentity, Timestamp, TreeHead, async_trait,
+    Durability, Effect, EndedLog, KnownLog, LogCut, LogId, PruneRules, Pruned, Receipt, RecordKind,
+    Removed, StoreId, StoreIdentity, Timestamp, TreeHead, async_trait,
 };
+
+use crate::faulty::Pause;
 
 /// Keeps the lines of its logs in memory, where a test reads them. Clones are the same sink.
 ///
@@ -51,7 +57,7 @@ struct Own {
 }
 
 /// What several sinks share, as processes share a directory.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Logs {
     store: Option<StoreId>,
     directory: Option<DirectoryId>,
@@ -63,6 +69,8 @@ struct Logs {
     synced: BTreeMap<LogId, u64>,
     /// What power cuts took.
     lost: Vec<(Receipt, Vec<u8>)>,
+    /// What was pruned, the lines of a log in their order.
+    pruned: Vec<(Receipt, Vec<u8>)>,
     /// After so many lines a log goes on in a new segment.
     segment_lines: Option<NonZeroU32>,
 }
@@ -148,24 +156,25 @@ impl MemorySink {
         self.0.scarce.store(scarce, Ordering::Relaxed);
     }
 
-    /// All lines of all logs, without line ends, in the order in which they were written.
+    /// All lines of all logs, without line ends, in the order in which they were written. What was
+    /// pruned is not there.
     #[must_use]
     pub fn lines(&self) -> Vec<Vec<u8>> {
         self.logs().lines.iter().map(|(_, line)| line.clone()).collect()
     }
 
-    /// All lines with their places.
+    /// All lines with their places, those first that were pruned.
     pub(crate) fn places(&self) -> Vec<(Receipt, Vec<u8>)> {
-        self.logs().lines.clone()
+        self.logs().all()
     }
 
-    /// All decisions, in the order in which they were written. A name that no room's identity
+    /// All decisions, in the order in which they were written, those first that were pruned. A name that no room's identity
     /// decrypts any more reads `?`.
     #[must_use]
     pub fn decisions(&self) -> Vec<RecordedDecision> {
         let logs = self.logs();
         let mut decisions = Vec::new();
-        logs.each_named(&logs.lines, |receipt, line, names| {
+        logs.each_named(&logs.all(), |receipt, line, names| {
             if let Line::Decision(line) = line {
                 decisions.push(decision(receipt, line, names));
             }
@@ -176,7 +185,7 @@ impl MemorySink {
     /// The decisions that a power cut took.
     pub(crate) fn lost_decisions(&self) -> Vec<RecordedDecision> {
         let logs = self.logs();
-        let all = [logs.lines.as_slice(), &logs.lost].concat();
+        let all = [logs.all(), logs.lost.clone()].concat();
         let mut lost = Vec::new();
         logs.each_named(&all, |receipt, line, names| {
             if let Line::Decision(line) = line
@@ -192,7 +201,7 @@ impl MemorySink {
     pub(crate) fn intents(&self) -> Vec<String> {
         let logs = self.logs();
         let mut intents = Vec::new();
-        logs.each_named(&logs.lines, |receipt, line, names| {
+        logs.each_named(&logs.all(), |receipt, line, names| {
             if let Line::Intent(line) = line
                 && line.kind == RecordKind::Head
                 && let Some(token) = line.target.name()
@@ -201,6 +210,21 @@ impl MemorySink {
             }
         });
         intents
+    }
+
+    /// The lines that are there, with their places.
+    pub(crate) fn present(&self) -> Vec<(Receipt, Vec<u8>)> {
+        self.logs().lines.clone()
+    }
+
+    /// A copy of the logs as they are, without any of their writers: all that are open are dead.
+    pub(crate) fn copied(&self) -> Self {
+        let mut logs = self.logs().clone();
+        for fate in logs.fates.values_mut().filter(|fate| **fate == Fate::Held) {
+            *fate = Fate::Dead;
+        }
+        let logs = Arc::new(Mutex::new(logs));
+        Self(Arc::new(Sink { logs, own: Mutex::default(), scarce: AtomicBool::default() }))
     }
 
     fn own(&self) -> MutexGuard<'_, Own> {
@@ -333,6 +357,11 @@ impl Own {
 }
 
 impl Logs {
+    /// What was pruned, and what is there.
+    fn all(&self) -> Vec<(Receipt, Vec<u8>)> {
+        [self.pruned.as_slice(), &self.lines].concat()
+    }
+
     /// Each line with the names that were told before it.
     fn each_named(
         &self,
@@ -526,6 +555,31 @@ impl AuditSink for MemorySink {
         Ok(self.logs().ends.contains_key(&log))
     }
 
+    async fn prune(
+        &self,
+        log: LogId,
+        rules: &PruneRules<'_>,
+    ) -> Result<Option<Pruned>, AuditError> {
+        self.snapshot(log, rules).map(Some)
+    }
+
+    async fn remove(&self, log: LogId, pruned: &Pruned) -> Result<Removed, AuditError> {
+        self.own().size_of(log).ok_or(AuditError::Closed)?;
+        let mut removed = Removed::default();
+        for part in &pruned.parts {
+            loop {
+                let bytes = self.logs().remove_first(part);
+                if bytes.is_none() {
+                    break;
+                }
+                removed.add(bytes);
+                // A process may die between two.
+                Pause(1).await;
+            }
+        }
+        Ok(removed)
+    }
+
     async fn discard(&self, log: LogId) -> Result<(), AuditError> {
         let (mut own, mut logs) = (self.own(), self.logs());
         let Some(size) = own.size_of(log) else { return Ok(()) };
@@ -598,59 +652,5 @@ impl AuditReader for MemorySink {
         lines.retain(|(receipt, _)| after.is_none_or(|after| receipt > after));
         lines.truncate(usize::try_from(limit.get()).unwrap_or(usize::MAX));
         Ok(lines)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_executor::block_on;
-    use strongroom_core::{Opaque, Principal};
-    use strongroom_engine::Strongroom;
-
-    use super::*;
-    use crate::room::AllowAll;
-    use crate::{MemorySeal, MemoryStorage, SeededEntropy};
-
-    fn is_segment(line: &[u8]) -> bool {
-        matches!(read_line(line), Ok(Line::Segment(_)))
-    }
-
-    /// What is synced stays, what comes after it goes, and whoever opens next settles what is left.
-    #[test]
-    fn a_power_cut_takes_what_was_not_synced() {
-        for lines in [None, NonZeroU32::new(5)] {
-            let sink = MemorySink::new();
-            let sink = lines.into_iter().fold(sink, MemorySink::with_segments);
-            let (storage, seal) = (MemoryStorage::new(), MemorySeal::new());
-            let builder = |sink: &MemorySink, seed| {
-                let builder = Strongroom::builder().storage(storage.clone()).seal(seal.clone());
-                let builder = builder.policy(AllowAll).audit(sink.clone());
-                builder.entropy(SeededEntropy::new(seed))
-            };
-            let room = block_on(builder(&sink, 1).create()).unwrap();
-            let session = room.session(Principal::user("alice"));
-            for _ in 0..4 {
-                block_on(session.put("prod/db", Opaque::new(b"value"))).unwrap();
-            }
-            block_on(session.get::<Opaque>("prod/db")).unwrap();
-            sink.kill();
-            let before = sink.lines();
-            assert_eq!(before.iter().any(|line| is_segment(line)), lines.is_some());
-            sink.cut_power(&mut |_| 0);
-            let after = sink.lines();
-            assert!(after.len() < before.len() && before.starts_with(&after));
-            assert_eq!(sink.intents(), ["prod/db"; 4]);
-            let lost = sink.lost_decisions();
-            assert!(lost.iter().all(|decision| decision.target == "prod/db") && !lost.is_empty());
-
-            let next = sink.beside();
-            let room = block_on(builder(&next, 2).open()).unwrap();
-            let session = room.session(Principal::user("alice"));
-            assert_eq!(block_on(session.verify()).unwrap().accusations().count(), 0);
-            let told = next.lines();
-            let outcomes =
-                told.iter().filter(|line| matches!(read_line(line), Ok(Line::Outcome(_))));
-            assert!(outcomes.count() >= 4);
-        }
     }
 }
