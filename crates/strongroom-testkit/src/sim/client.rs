@@ -1,21 +1,19 @@
 //! One caller of an engine: does its steps, and records what it asked and was told.
 
 use std::cell::RefCell;
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::collections::BTreeSet;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+use strongroom_audit::{Finding, Verdict};
 use strongroom_core::{
-    Expected as Expects, MetadataUpdate, NotDoneKind, Opaque, Principal, SecretPath, Stage,
-    StorageError, Version,
+    Expected as Expects, Key, MetadataUpdate, Opaque, Principal, SecretPath, Stage, Version,
 };
 use strongroom_engine::{
-    Error, Freshness, Indeterminate, NotFound, Session, Strongroom, Unavailable, WriteOptions,
-    WriteOutcome,
+    Error, Freshness, Indeterminate, NotFound, Session, Strongroom, WriteOptions, WriteOutcome,
 };
 
+use super::answer::{at_most, in_full, is_damage, is_stale};
 use super::history::{Expected, Fate, Found, History, Kind, Look, Moment, Read};
 use super::plan::{Act, FRESH, Guess, NAMESPACES, PATHS, Step, name_of};
 use crate::{ManualClock, MemorySink};
@@ -43,6 +41,8 @@ pub(super) struct Client {
     is_anchored: bool,
     /// Whether nobody else uses the store.
     is_alone: bool,
+    /// Records that were set back, as verification is to say.
+    set_back: BTreeSet<Key>,
 }
 
 /// The bytes of a value: its number in digits, and then as many dots as it takes.
@@ -69,8 +69,14 @@ impl Client {
         is_anchored: bool,
     ) -> Self {
         let session = room.session(Principal::user("alice"));
-        let (seen, doubts) = ([None; PATHS.len()], Vec::new());
-        Self { name, session, sink, clock, history, seen, doubts, is_anchored, is_alone: false }
+        let (seen, doubts, set_back) = ([None; PATHS.len()], Vec::new(), BTreeSet::new());
+        let is_alone = false;
+        Self { name, session, sink, clock, history, seen, doubts, is_anchored, is_alone, set_back }
+    }
+
+    /// The same for a store of which these records were set back.
+    pub(super) fn restored(self, set_back: BTreeSet<Key>) -> Self {
+        Self { set_back, ..self }
     }
 
     /// The same for a store that nobody else uses, and on which nothing fails.
@@ -207,6 +213,12 @@ impl Client {
                 self.summary(done)
             }
             Act::Verify => self.verify().await,
+            Act::Prune(keep) => {
+                let keep = Duration::from_secs(u64::from(keep));
+                self.clock.advance(keep);
+                let done = session.prune(keep.saturating_sub(Duration::from_millis(1))).await;
+                self.summary(done)
+            }
             Act::Resolve => self.resolve().await,
             Act::StepBack(seconds) => {
                 self.clock.step_back(Duration::from_secs(u64::from(seconds)));
@@ -341,7 +353,8 @@ impl Client {
     async fn verify(&mut self) -> String {
         match self.session.verify().await {
             Ok(report) => {
-                let mut accused: Vec<_> = report.accusations().map(ToString::to_string).collect();
+                let accused = report.accusations().filter(|finding| !self.is_accepted(finding));
+                let mut accused: Vec<_> = accused.map(ToString::to_string).collect();
                 accused.sort();
                 for accusation in &accused {
                     let fault = format!("{} accuses: {accusation}", self.name);
@@ -351,6 +364,12 @@ impl Client {
             }
             Err(error) => self.told(&error),
         }
+    }
+
+    /// Whether what verification finds is that a record was set back.
+    fn is_accepted(&self, finding: &Finding) -> bool {
+        matches!(finding.verdict, Verdict::RolledBack | Verdict::Dropped | Verdict::Forked)
+            && finding.key.as_ref().is_some_and(|key| self.set_back.contains(key))
     }
 
     async fn resolve(&mut self) -> String {
@@ -448,53 +467,12 @@ impl Client {
         }
     }
 
-    /// An error in words. Nobody here tampers, and everybody may do everything.
+    /// An error in words.
     fn told(&self, error: &Error) -> String {
         let full = in_full(error);
-        if matches!(error, Error::Tampered(_) | Error::Denied(_)) || is_damage(error) {
+        if is_damage(error) {
             self.history.borrow_mut().fault(format!("{} is told: {full}", self.name));
         }
         full
     }
-}
-
-fn is_stale(error: &Error) -> bool {
-    matches!(error, Error::Unavailable(Unavailable::StalePermit))
-}
-
-/// An engine that takes its own batch for one that cannot be has lost count of its records.
-fn is_damage(error: &Error) -> bool {
-    match error {
-        Error::Unavailable(Unavailable::Unsupported(_)) => true,
-        Error::Unavailable(Unavailable::Storage(StorageError::NotDone { kind, .. })) => {
-            matches!(kind, NotDoneKind::TooLarge | NotDoneKind::Damaged)
-        }
-        _ => false,
-    }
-}
-
-/// An error with all that caused it.
-pub(super) fn in_full(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
-/// Polls a future so often and drops it.
-async fn at_most<T>(mut polls: u64, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    std::future::poll_fn(move |context: &mut Context<'_>| {
-        if polls == 0 {
-            return Poll::Ready(None);
-        }
-        polls -= 1;
-        let future: Pin<&mut _> = future.as_mut();
-        future.poll(context).map(Some)
-    })
-    .await
 }

@@ -102,7 +102,7 @@ pub(super) struct Look {
 }
 
 /// A whole run as its clients saw it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct History {
     now: Moment,
     pub(super) writes: Vec<Write>,

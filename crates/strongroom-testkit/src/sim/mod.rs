@@ -23,6 +23,7 @@
 //! }
 //! ```
 
+mod answer;
 mod check;
 #[cfg(test)]
 mod check_tests;
@@ -30,14 +31,16 @@ mod client;
 mod dice;
 mod executor;
 mod history;
+mod last;
 mod plan;
 mod records;
+mod restore;
 mod run;
 mod shrink;
 mod storage;
 
 pub use executor::{SimExecutor, Stuck, TaskId, Turn};
-pub use plan::{Act, Batches, Guess, Plan, Size, Step};
+pub use plan::{Act, Batches, Guess, Plan, Restore, Size, Step};
 pub use run::{Run, simulate};
 pub use shrink::shrink;
 pub use storage::{STALL, SimFaults, SimStorage};

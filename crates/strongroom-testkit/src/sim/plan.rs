@@ -17,6 +17,9 @@ pub(super) const FRESH: usize = 1000;
 /// The namespaces whose keys are rotated.
 pub(super) const NAMESPACES: [&str; 3] = ["prod", "dev", "short"];
 
+/// About so many polls a step has.
+const POLLS: u32 = 150;
+
 /// The name of a path.
 pub(super) fn name_of(path: usize) -> String {
     PATHS.get(path).map_or_else(|| format!("prod/fresh/{path}"), |name| (*name).to_owned())
@@ -114,6 +117,8 @@ pub enum Act {
     DestroyNamespace,
     /// Holds the store against its logs.
     Verify,
+    /// Lets so many seconds pass, and prunes of the logs what is older than that.
+    Prune(u32),
     /// Asks what became of all writes that this client does not know the end of.
     Resolve,
     /// Sets the wall clock back by so many seconds.
@@ -150,6 +155,16 @@ pub struct Step {
     pub number: u64,
 }
 
+/// A restore from a backup when all engines have ended.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restore {
+    /// The backup is made when tasks were polled so often, or at the latest when engines end.
+    pub after: u64,
+    /// Whether the logs are set back as well. Else they stay, and tell of what is gone.
+    pub logs: bool,
+}
+
 /// All that a simulation does. The same plan does the same, to the last byte.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +179,8 @@ pub struct Plan {
     pub anchored: bool,
     /// Whether logs go on in a new segment after some lines.
     pub segmented: bool,
+    /// Whether the store is set back to an earlier copy at the end.
+    pub restore: Option<Restore>,
     /// What goes wrong.
     pub faults: SimFaults,
     /// Who does what.
@@ -228,7 +245,11 @@ impl Plan {
                 steps.push(Step { engine, client, act, dropped_after, number });
             }
         }
-        Self { seed, batches, marks, anchored, segmented, faults, steps }
+        let restore = dice.per_mille(250).then(|| {
+            let most = u32::try_from(steps.len()).unwrap_or(u32::MAX).saturating_mul(POLLS);
+            Restore { after: u64::from(dice.below(most)), logs: dice.per_mille(400) }
+        });
+        Self { seed, batches, marks, anchored, segmented, restore, faults, steps }
     }
 }
 
@@ -236,7 +257,7 @@ fn act(dice: &mut Dice) -> Act {
     let path = dice.index(PATHS.len() + 3) % PATHS.len();
     // The first twice as often: most is written there.
     let namespace = dice.index(NAMESPACES.len() + 1) % NAMESPACES.len();
-    match dice.below(200) {
+    match dice.below(201) {
         0..50 => {
             let bytes = match dice.below(8) {
                 0 => 6000, // parts
@@ -272,24 +293,31 @@ fn act(dice: &mut Dice) -> Act {
         168..170 => Act::DestroyNamespace,
         170..171 => Act::Verify,
         171..184 => Act::Resolve,
+        // Mostly little: what was recorded before a long one is not old for long.
+        184..187 if dice.per_mille(700) => Act::StepBack(dice.below(60)),
         184..187 => Act::StepBack(dice.below(100_000)),
         187..190 => Act::Advance(dice.below(40)),
         190..192 => Act::FailAppends(1 + dice.below(3)),
         192..195 => Act::Kill(dice.below(2000)),
         195 => Act::CutPower(dice.below(4000)),
         196..199 => Act::Close,
-        _ => Act::CloseEarly,
+        199 => Act::CloseEarly,
+        _ => Act::Prune(1 + dice.below(60)),
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, batches, marks, anchored, segmented, faults, steps } = self;
+        let Self { seed, batches, marks, anchored, segmented, restore, faults, steps } = self;
         let or_no = |has| if has { "a" } else { "no" };
         let (mark, anchor) = (or_no(*marks), or_no(*anchored));
         let logs = if *segmented { "segments" } else { "one piece" };
         writeln!(f, "seed {seed}, {batches:?} batches, {mark} change mark, {anchor} anchor,")?;
         writeln!(f, "logs in {logs}, {faults:?}")?;
+        if let Some(Restore { after, logs }) = restore {
+            let what = if *logs { "storage and logs" } else { "the storage" };
+            writeln!(f, "{what} set back to how it was after {after} polls,")?;
+        }
         writeln!(f, "{} steps:", steps.len())?;
         for step in steps {
             write!(f, "  {}/{} #{} {:?}", step.engine, step.client, step.number, step.act)?;
@@ -335,6 +363,7 @@ mod tests {
             "Sweep",
             "DestroyNamespace",
             "Verify",
+            "Prune",
             "Resolve",
             "StepBack",
             "Advance",
@@ -348,6 +377,12 @@ mod tests {
         }
         for batches in [Batches::Wide, Batches::Pairs, Batches::Single] {
             assert!(plans.iter().any(|plan| plan.batches == batches));
+        }
+        for logs in [false, true] {
+            let is = |plan: &&Plan| plan.restore.is_some_and(|restore| restore.logs == logs);
+            let text = plans.iter().find(is).unwrap().to_string();
+            assert_eq!(text.contains("\nstorage and logs set back to"), logs, "{text}");
+            assert_eq!(text.contains("\nthe storage set back to"), !logs, "{text}");
         }
         assert!(plans[3].to_string().starts_with("seed 3, "));
     }

@@ -8,13 +8,13 @@ use std::rc::Rc;
 use strongroom_core::Storage;
 use strongroom_engine::{Builder, Error, Strongroom};
 
-use super::check::check;
-use super::client::{Client, in_full};
+use super::answer::in_full;
+use super::client::Client;
 use super::dice::Dice;
 use super::executor::{SimExecutor, Stuck, TaskId};
-use super::history::{Fate, History};
-use super::plan::{Act, CHECKED, FRESH, Guess, Plan, Step};
-use super::records;
+use super::history::History;
+use super::plan::{Act, Plan, Restore, Step};
+use super::restore::Backup;
 use super::storage::{SimFaults, SimStorage};
 use crate::room::AllowAll;
 use crate::{Delaying, ManualClock, MemoryAnchor, MemorySeal, MemorySink, SeededEntropy};
@@ -27,8 +27,6 @@ const SEGMENT_LINES: NonZeroU32 = NonZeroU32::new(40).unwrap();
 const OPENINGS: u32 = 100;
 /// No step takes so many polls, all its retries included.
 const POLLS_A_STEP: u64 = 20_000;
-/// Numbers of the values that are put when all engines have ended begin here.
-const LAST: u64 = 1_000_000;
 
 /// What a simulation came to.
 #[non_exhaustive]
@@ -38,7 +36,7 @@ pub struct Run {
     pub faults: Vec<String>,
     /// What each client asked and was told, a line each.
     pub transcript: Vec<String>,
-    /// The lines of all audit logs.
+    /// The lines of all audit logs, those first that were pruned.
     pub log: Vec<Vec<u8>>,
     /// How often a task was polled.
     pub polls: u64,
@@ -49,7 +47,8 @@ pub struct Run {
 ///
 /// At the end all engines are closed or killed, a last one opens the store, settles what was left
 /// open, reads all and verifies. The run is then checked: what was reported happened, what was not
-/// done is nowhere, each path is a history of one thing at a time, and nobody is accused.
+/// done is nowhere, each path is a history of one thing at a time, and nobody is accused. Where the
+/// plan has a restore, the same is done once more with the store as it was when the backup was made.
 ///
 /// ```
 /// use strongroom_testkit::MemoryStorage;
@@ -81,21 +80,21 @@ pub fn simulate<S: Storage>(plan: &Plan, backend: impl Fn() -> S) -> Run {
 }
 
 /// What all engines share.
-struct World<'a, S> {
+pub(super) struct World<'a, S> {
     clock: ManualClock,
     seal: MemorySeal,
-    logs: MemorySink,
-    anchor: Option<MemoryAnchor>,
-    store: SimStorage<S>,
-    backend: &'a dyn Fn() -> S,
+    pub(super) logs: MemorySink,
+    pub(super) anchor: Option<MemoryAnchor>,
+    pub(super) store: SimStorage<S>,
+    pub(super) backend: &'a dyn Fn() -> S,
     faults: SimFaults,
     seeds: Dice,
-    history: Rc<RefCell<History>>,
+    pub(super) history: Rc<RefCell<History>>,
 }
 
 impl<S: Storage> World<'_, S> {
     /// A process that is about to open the store.
-    fn process(&mut self, sink: &MemorySink, faults: SimFaults) -> Builder {
+    pub(super) fn process(&mut self, sink: &MemorySink, faults: SimFaults) -> Builder {
         let builder = Strongroom::builder()
             .storage(self.store.beside((self.backend)(), self.seeds.roll(), faults))
             .seal(self.seal.clone())
@@ -109,7 +108,7 @@ impl<S: Storage> World<'_, S> {
         }
     }
 
-    fn client(&self, name: String, room: &Strongroom, sink: &MemorySink) -> Client {
+    pub(super) fn client(&self, name: String, room: &Strongroom, sink: &MemorySink) -> Client {
         let (sink, clock) = (sink.clone(), self.clock.clone());
         Client::new(name, room, sink, clock, Rc::clone(&self.history), self.anchor.is_some())
     }
@@ -185,6 +184,8 @@ struct Simulation<'a, S> {
     executor: SimExecutor<'static>,
     engines: Vec<Engine>,
     most_polls: u64,
+    restore: Option<Restore>,
+    backup: Option<Backup>,
 }
 
 impl<'a, S: Storage> Simulation<'a, S> {
@@ -197,6 +198,8 @@ impl<'a, S: Storage> Simulation<'a, S> {
             executor: SimExecutor::new(plan.seed),
             engines: numbers.into_iter().map(|number| Engine::new(number, plan)).collect(),
             most_polls: (steps + 100).saturating_mul(POLLS_A_STEP),
+            restore: plan.restore,
+            backup: None,
         }
     }
 
@@ -208,6 +211,7 @@ impl<'a, S: Storage> Simulation<'a, S> {
         if let Err(stuck) = self.run_all(&mut engines) {
             self.world.history.borrow_mut().fault(stuck.to_string());
         }
+        self.back_up(u64::MAX);
         // The dead have no say in what the last one finds.
         for engine in &mut engines {
             self.kill(engine);
@@ -216,12 +220,25 @@ impl<'a, S: Storage> Simulation<'a, S> {
             self.cut_power();
         }
         let polls = self.executor.polls();
-        futures_executor::block_on(self.last_engine());
-        let log = self.world.logs.lines();
-        let mut history = self.world.history.borrow_mut();
-        records::check(&self.world.logs, &mut history);
-        let faults = check(&history);
-        Run { faults, transcript: std::mem::take(&mut history.lines), log, polls }
+        let world = &mut self.world;
+        futures_executor::block_on(world.last_engines());
+        let log = world.logs.places().into_iter().map(|(_, line)| line).collect();
+        let (mut faults, mut transcript) = world.checked();
+        if let (Some(restore), Some(backup), true) = (self.restore, self.backup, faults.is_empty())
+        {
+            futures_executor::block_on(world.restore(restore, backup));
+            let (found, told) = world.checked();
+            faults.extend(found.into_iter().map(|fault| format!("restored: {fault}")));
+            transcript.extend(told.into_iter().map(|line| format!("restored: {line}")));
+        }
+        Run { faults, transcript, log, polls }
+    }
+
+    /// Makes the backup of the plan where its time has come and there is a store.
+    fn back_up(&mut self, polls: u64) {
+        if self.backup.is_none() && self.restore.is_some_and(|restore| restore.after <= polls) {
+            self.backup = futures_executor::block_on(Backup::of(&self.world));
+        }
     }
 
     fn run_all(&mut self, engines: &mut [Engine]) -> Result<(), Stuck> {
@@ -233,6 +250,7 @@ impl<'a, S: Storage> Simulation<'a, S> {
             if self.executor.polls() > self.most_polls {
                 return Err(Stuck::Busy(left));
             }
+            self.back_up(self.executor.polls());
             let turn = self.executor.turn().ok_or(Stuck::Waiting(left))?;
             let owner = engines.iter_mut().find(|engine| engine.tasks.contains(&turn.task));
             let Some(engine) = owner else { continue };
@@ -367,56 +385,5 @@ impl<'a, S: Storage> Simulation<'a, S> {
         *engine.room.borrow_mut() = None;
         engine.sink.kill();
         self.world.history.borrow_mut().line(format!("{} ended", engine.name()));
-    }
-
-    /// Opens the store on a good day, lets all that was lost land, and looks at everything.
-    async fn last_engine(&mut self) {
-        let history = Rc::clone(&self.world.history);
-        for round in 0..2 {
-            let sink = self.world.logs.beside();
-            let opened = self.world.process(&sink, SimFaults::default()).open_or_create().await;
-            let room = match opened {
-                Ok(room) => room,
-                Err(error) => {
-                    let fault = format!("the last engine does not open: {}", in_full(&error));
-                    return history.borrow_mut().fault(fault);
-                }
-            };
-            // Nothing of the dead may have an effect from here on.
-            self.world.store.land_all().await;
-            let mut client = self.world.client(format!("last.{round}"), &room, &sink).alone();
-            let mut number = LAST * (round + 1);
-            let mut step = |act| {
-                number += 1;
-                Step { engine: 0, client: 0, act, dropped_after: None, number }
-            };
-            for path in 0..CHECKED {
-                client.step(&step(Act::Get(path))).await;
-                client.step(&step(Act::Look(path))).await;
-                let (bytes, guess, pending) = (40, Guess::Any, false);
-                client.step(&step(Act::Put { path, bytes, guess, pending })).await;
-                let done = history.borrow().writes.last().map(|write| write.fate);
-                if !matches!(done, Some(Fate::Took(_))) {
-                    history.borrow_mut().fault(format!("path {path} takes no put at the end"));
-                }
-                client.step(&step(Act::Get(path))).await;
-                client.step(&step(Act::GetOutdated(path))).await;
-            }
-            let fresh: BTreeSet<usize> = {
-                let history = history.borrow();
-                history.writes.iter().map(|write| write.path).filter(|at| *at >= FRESH).collect()
-            };
-            for path in fresh {
-                client.step(&step(Act::Get(path))).await;
-                client.step(&step(Act::Look(path))).await;
-            }
-            client.step(&step(Act::GetMany)).await;
-            client.step(&step(Act::Sweep(0))).await;
-            client.step(&step(Act::Verify)).await;
-            if let Err(error) = room.close().await {
-                let fault = format!("the last engine does not close: {}", in_full(&error));
-                history.borrow_mut().fault(fault);
-            }
-        }
     }
 }

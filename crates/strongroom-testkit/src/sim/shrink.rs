@@ -25,6 +25,7 @@ pub fn shrink(plan: &Plan, fails: impl Fn(&Plan) -> bool) -> Plan {
         without_engines(&mut small, &fails);
         without_steps(&mut small, &fails);
         without_faults(&mut small, &fails);
+        without_restore(&mut small, &fails);
         if small.steps.len() == before.steps.len() && small.faults == before.faults {
             return small;
         }
@@ -70,6 +71,13 @@ fn without_steps(small: &mut Plan, fails: &impl Fn(&Plan) -> bool) {
             }
         }
         length = if length == 1 { 0 } else { length.div_ceil(2) };
+    }
+}
+
+fn without_restore(small: &mut Plan, fails: &impl Fn(&Plan) -> bool) {
+    if small.restore.is_some() {
+        let smaller = Plan { restore: None, ..small.clone() };
+        take(small, smaller, fails);
     }
 }
 
