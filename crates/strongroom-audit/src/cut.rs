@@ -12,9 +12,10 @@ use std::path::Path;
 
 use strongroom_core::{AuditError, LogId};
 
-use crate::dir::{SETTLED, file_name, length_of_lines, whole_entries};
+use crate::dir::{file_name, length_of_lines, whole_entries};
 use crate::folder::{LOG, named_after};
 use crate::medium::failed;
+use crate::settled::SETTLED;
 
 /// How the line begins that cites another log, after the end of the line before it.
 const CITED: &[u8] = b"\n{\"t\":\"cited\",";

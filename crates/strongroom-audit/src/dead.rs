@@ -20,6 +20,7 @@ use crate::line::{CarriedLine, Line, NameToken, OpenLine, SegmentLine};
 use crate::medium::failed;
 use crate::read::{MAX_LINE_BYTES, read_line};
 use crate::report::Verdict;
+use crate::settled::{Locked, is_noted};
 use crate::tree::MerkleTree;
 use crate::verify::Verifier;
 
@@ -27,7 +28,7 @@ use crate::verify::Verifier;
 pub(crate) struct Claimed {
     pub(crate) known: Vec<KnownLog>,
     pub(crate) dead: Vec<DeadLog>,
-    pub(crate) locks: HashMap<LogId, File>,
+    pub(crate) locks: HashMap<LogId, Locked>,
 }
 
 /// Finds, locks and reads the logs that nobody closed, settled, or writes to.
@@ -39,8 +40,8 @@ pub(crate) fn claim(
     let (mut known, mut logs) = (Vec::with_capacity(files.len()), Vec::new());
     let (mut settled, mut last_files) = (HashSet::new(), Vec::new());
     for file in files {
-        // A marker is a hint, which whoever can write to the directory can leave.
-        let is_settled = file.settled && identity.is_settled(file.log);
+        // A note is a hint, which whoever can write to the directory can leave, or bring back.
+        let is_settled = identity.is_settled(file.log) && is_noted(file, identity);
         let found = if is_settled { Found::Live } else { look_at(file)? };
         if matches!(found, Found::Gone) {
             continue;
@@ -51,15 +52,15 @@ pub(crate) fn claim(
         // What is settled now must not vanish in a power cut later.
         handle.sync_data().map_err(|error| failed("a dead log cannot be synced", error))?;
         logs.push(read(file.log, &last, &handle, identity, &mut settled)?);
-        locks.insert(file.log, handle);
+        locks.insert(file.log, Locked { number: last.number, file: handle });
         last_files.push((file.log, last.path));
     }
     // Once none of them refuses the opening, which then changes nothing. It is only room that others
     // could use, and on a full disk perhaps the only one for a log that is begun now. A power cut
     // may take that back: it changes no line.
     for (log, path) in last_files {
-        if let Some(handle) = locks.get(&log) {
-            let _ = give_back(handle, &path);
+        if let Some(locked) = locks.get(&log) {
+            let _ = give_back(&locked.file, &path);
         }
     }
     for dead in &mut logs {

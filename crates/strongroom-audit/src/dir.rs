@@ -2,21 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
-use strongroom_core::{AuditError, DirectoryId, LogId, Receipt, StoreIdentity};
+use strongroom_core::{AuditError, DirectoryId, LogId, StoreIdentity};
 
 use crate::folder::{self, Begun, DRAFT, LOG, LogFolder, NotBegun, lock, named_after, new_file};
 use crate::medium::failed;
 use crate::read::MAX_LINE_BYTES;
+use crate::settled::SETTLED;
 use crate::tail::{MAX_LAID_OUT, STEP};
 use crate::writer::LineWriter;
-
-pub(crate) const SETTLED: &str = "settled";
 
 /// A log of the directory.
 #[derive(Debug, Clone)]
@@ -24,7 +23,7 @@ pub(crate) struct LogFile {
     pub(crate) log: LogId,
     /// In the order of their numbers.
     pub(crate) segments: Vec<Segment>,
-    /// A marker says that another log has settled it. A hint, which `verify` does not trust.
+    /// A note lies beside it that another log has settled it. A hint, which `verify` does not trust.
     pub(crate) settled: bool,
 }
 
@@ -279,20 +278,6 @@ pub(crate) fn give_back(locked: &File, path: &Path) -> io::Result<()> {
     }
     let length = length_of_lines(locked)?;
     if length < found.len() { file.set_len(length) } else { Ok(()) }
-}
-
-/// The note that a log has been settled.
-pub(crate) fn note_of(dir: &Path, log: LogId) -> PathBuf {
-    dir.join(format!("{log}.{SETTLED}"))
-}
-
-/// Leaves the hint that a log has been settled, and where.
-pub(crate) fn mark_settled(dir: &Path, log: LogId, by: Receipt) -> io::Result<()> {
-    match new_file(&note_of(dir, log)) {
-        Ok(mut file) => writeln!(file, "{by}"),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 /// Copies the first `length` bytes into a new file.

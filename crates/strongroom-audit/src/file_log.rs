@@ -20,10 +20,11 @@ use crate::folder::{Begun, LOG, file_name};
 use crate::line::OpenLine;
 use crate::medium::{Medium, failed};
 use crate::reader::DirReader;
+use crate::settled::Locked;
 use crate::sync::{Reached, Syncer, broken};
 use crate::tail::{MAX_RESERVE, Tail};
 use crate::writer::LineWriter;
-use crate::{cut, dead, dir};
+use crate::{cut, dead, dir, settled};
 
 mod group;
 mod prune;
@@ -78,7 +79,7 @@ struct OpenLog {
     groups: Groups,
     file: String,
     /// Dead logs, locked until they are settled.
-    dead: HashMap<LogId, File>,
+    dead: HashMap<LogId, Locked>,
     /// Which process writes it: one that was forked shares the file, its lock and its end.
     process: u32,
 }
@@ -292,13 +293,14 @@ impl FileLog {
     /// Lets go of the dead logs that these records settle.
     fn settle(&self, records: &[AuditRecord], receipts: &[Receipt]) -> Result<(), AuditError> {
         let mut current = self.lock()?;
+        let Some(open) = current.as_mut() else { return Ok(()) };
         for (record, receipt) in records.iter().zip(receipts) {
-            if let AuditRecord::Closed(closed) = record {
+            if let AuditRecord::Closed(closed) = record
+                && let Some(last) = open.dead.remove(&closed.log)
+            {
                 // A hint: where it cannot be left, the next opener settles the log once more.
-                let _ = dir::mark_settled(&self.dir, closed.log, *receipt);
-                if let Some(open) = current.as_mut() {
-                    open.dead.remove(&closed.log);
-                }
+                let identity = open.writer.identity();
+                let _ = settled::leave_note(&self.dir, closed.log, &last, *receipt, identity);
             }
         }
         Ok(())
@@ -488,7 +490,7 @@ impl OpenLog {
         tail: Tail,
         segments: Segments,
         inline: bool,
-        dead: HashMap<LogId, File>,
+        dead: HashMap<LogId, Locked>,
     ) -> Self {
         Self {
             syncer: Syncer::new(Arc::clone(&medium), inline, writer.size()),

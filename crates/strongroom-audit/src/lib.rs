@@ -42,6 +42,7 @@ mod read;
 mod reader;
 mod registry;
 mod report;
+mod settled;
 mod sync;
 mod tail;
 mod tlog;

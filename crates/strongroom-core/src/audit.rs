@@ -412,8 +412,8 @@ pub trait StoreIdentity: Debug + Send + Sync {
     fn random(&self, buffer: &mut [u8]) -> Result<(), EntropyError>;
     /// Wall time, for the records that a sink writes of its own.
     fn now(&self) -> Timestamp;
-    /// Whether a note is believed that says that this log was settled: not where the storage has it on
-    /// record that it has not been.
+    /// Whether a note is believed that says that this log was settled: only where the storage has that
+    /// on record.
     fn is_settled(&self, _log: LogId) -> bool {
         true
     }

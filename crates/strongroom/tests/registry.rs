@@ -228,6 +228,54 @@ fn a_closed_log_that_is_cut_is_found_beside_a_note_and_under_a_lock() {
     }
 }
 
+/// The note beside it says how long it was. One that says something else is not believed.
+#[test]
+fn a_settled_log_that_is_cut_is_found_beside_its_note() {
+    for (lines, is_forged) in [(1, false), (4, false), (1, true)] {
+        let place = Place::new();
+        let room = place.open();
+        put(&room, 3);
+        let log = room.log();
+        drop(room);
+        let settler = place.used();
+        let note = place.audit().join(format!("{log}.settled"));
+        let before = fs::read_to_string(&note).unwrap();
+        assert_eq!(place.accused(), []);
+        place.used();
+        assert_eq!(fs::read_to_string(&note).unwrap(), before, "it is settled once");
+
+        cut(&place.file(log), lines);
+        if is_forged {
+            let length = fs::metadata(place.file(log)).unwrap().len();
+            let mut words: Vec<&str> = before.split(' ').collect();
+            let length = length.to_string();
+            words[2] = &length;
+            fs::write(&note, words.join(" ")).unwrap();
+        }
+        is_log_rolled_back(&place, log);
+        assert!(before.starts_with(&settler.to_string()));
+    }
+}
+
+/// Nothing is lost with a note: the log is settled once more, and has one again.
+#[test]
+fn a_settled_log_whose_note_is_spoilt_is_settled_again() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 3);
+    let log = room.log();
+    drop(room);
+    place.used();
+    let note = place.audit().join(format!("{log}.settled"));
+    for spoilt in ["", "note", "note 0 1 00"] {
+        fs::write(&note, spoilt).unwrap();
+        let settler = place.used();
+        let renewed = fs::read_to_string(&note).unwrap();
+        assert!(renewed.starts_with(&settler.to_string()), "{renewed}");
+        assert_eq!(place.accused(), []);
+    }
+}
+
 /// Nobody has registered the end: it is believed when the whole log was read.
 #[test]
 fn an_end_that_its_writer_did_not_write_is_found_at_open() {

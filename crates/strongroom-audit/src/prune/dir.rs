@@ -8,11 +8,12 @@ use strongroom_core::{AuditError, LogId, Pruned, PrunedPart, Removed, Timestamp}
 
 use super::{Plan, PrunableLogs, Rules, SegmentEnd, plan_of};
 use crate::dead::Lines;
-use crate::dir::{self, LogFile, first_line, logs};
+use crate::dir::{LogFile, first_line, logs};
 use crate::folder::{LOG, file_name, lock};
 use crate::line::Line;
 use crate::medium::failed;
 use crate::read::read_line;
+use crate::settled;
 
 /// Reads all logs of a directory, and finds what may go.
 ///
@@ -75,7 +76,7 @@ pub(crate) fn remove(dir: &Path, own: LogId, pruned: &Pruned) -> Result<Removed,
             removed.add(remove_file(&path)?);
         }
         if part.is_whole && part.log != own {
-            removed.add(remove_file(&dir::note_of(dir, part.log))?);
+            removed.add(remove_file(&settled::note_of(dir, part.log))?);
         }
     }
     let cannot = |error| failed("its directory cannot be synced", error);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use ed25519_dalek::Signer;
 use strongroom_core::{
-    AuditError, IntentRecord, Key, Outcome, OutcomeRecord, RecordKind, Target, WriteId,
+    AuditError, IntentRecord, Key, Outcome, OutcomeRecord, RecordKind, StoreIdentity, Target,
+    WriteId,
 };
 
 use super::LineWriter;
@@ -71,6 +72,11 @@ impl LineWriter {
     /// The time that the log's store has now.
     pub(crate) fn now(&self) -> strongroom_core::Timestamp {
         self.identity.now()
+    }
+
+    /// Whose log it is.
+    pub(crate) fn identity(&self) -> &dyn StoreIdentity {
+        &*self.identity
     }
 }
 

@@ -205,8 +205,8 @@ impl Registered {
     }
 
     pub(super) fn is_settled(&self, store: StoreId, log: LogId) -> bool {
-        // Of a log without a record nothing is known that a note could hide.
-        self.get(store, log).is_none_or(|record| record.stage > LogStage::Ended)
+        // One without a record is read: the log says whether there was one.
+        self.get(store, log).is_some_and(|record| record.stage > LogStage::Ended)
     }
 
     /// Whether a log has come to its end.

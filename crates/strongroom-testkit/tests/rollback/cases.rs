@@ -9,7 +9,7 @@ use strongroom_core::{AuditError, Key, LogId, Opaque, RecordKind};
 use strongroom_engine::{Error, Tampered, Unavailable};
 
 use super::Dice;
-use super::store::{Files, Moment, Used, class, lines, logs, session, told};
+use super::store::{Moment, Used, class, lines, logs, session, told};
 
 /// What must be said, of whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +70,7 @@ fn shows_less(at: &Moment, used: &Used, at_open: bool) -> bool {
             true => told(&lines(&at.files, last)).0,
             false => all,
         };
-        let is_read = !at_open || is_ended || !is_noted(&at.files, log) || !is_settled(at, log);
-        is_read && registered(at, log).map_or(0, |record| record.head.size) < told
+        registered(at, log).map_or(0, |record| record.head.size) < told
     });
     let by_pin = used.is_anchored
         && used.now().pins.iter().any(|pin| {
@@ -82,15 +81,6 @@ fn shows_less(at: &Moment, used: &Used, at_open: bool) -> bool {
             })
         });
     by_log || by_pin
-}
-
-/// Whether a note says that a log is settled: then it is not read at open, if the storage agrees.
-fn is_noted(files: &Files, log: LogId) -> bool {
-    files.contains_key(&format!("{log}.settled"))
-}
-
-fn is_settled(at: &Moment, log: LogId) -> bool {
-    registered(at, log).is_none_or(|record| record.stage > LogStage::Ended)
 }
 
 impl Case {
@@ -232,9 +222,7 @@ impl Case {
             // Whoever cuts a log can leave a note that it is settled, too.
             self.moment.files.insert(format!("{log}.settled"), b"note".to_vec());
         }
-        // One that really is settled is not read at open while it is there: `verify` reads it.
-        let is_read = record.stage != LogStage::Settled || !is_noted(&self.moment.files, *log);
-        self.refused = (kept == 0 || is_read).then_some(Refused::Log(*log));
+        self.refused = Some(Refused::Log(*log));
         is_less
     }
 
