@@ -46,12 +46,17 @@ pub(crate) fn claim(
         if matches!(found, Found::Gone) {
             continue;
         }
-        let ended = if let Found::Ended(end) = &found { Some(*end) } else { None };
-        known.push(KnownLog { log: file.log, ended });
-        let Found::Dead(last, handle) = found else { continue };
+        let Found::Dead(last, handle) = found else {
+            let ended = if let Found::Ended(end) = found { Some(end) } else { None };
+            known.push(KnownLog { log: file.log, ended, is_cut_short: false });
+            continue;
+        };
         // What is settled now must not vanish in a power cut later.
         handle.sync_data().map_err(|error| failed("a dead log cannot be synced", error))?;
-        logs.push(read(file.log, &last, &handle, identity, &mut settled)?);
+        let dead = read(file.log, &last, &handle, identity, &mut settled)?;
+        known.push(KnownLog { log: file.log, ended: None, is_cut_short: dead.is_none() });
+        let Some(dead) = dead else { continue };
+        logs.push(dead);
         locks.insert(file.log, Locked { number: last.number, file: handle });
         last_files.push((file.log, last.path));
     }
@@ -168,16 +173,18 @@ pub(crate) fn confirm_end(file: &LogFile, store: StoreId) -> Result<bool, AuditE
     Ok(is_ended && !is_bad)
 }
 
-/// Reads the last segment of a log, which tells all that is needed to settle it.
+/// Reads the last segment of a log, which tells all that is needed to settle it. `None` where it
+/// ends within the lines that it appeared with: no crash does that.
 fn read(
     log: LogId,
     last: &Segment,
     handle: &File,
     identity: &dyn StoreIdentity,
     settled: &mut HashSet<Receipt>,
-) -> Result<DeadLog, AuditError> {
+) -> Result<Option<DeadLog>, AuditError> {
     let path = &last.path;
     match owner(last)? {
+        None => return Ok(None),
         Some(open) if open.store != identity.store() => {
             return Err(AuditError::OtherStore { expected: identity.store(), found: open.store });
         }
@@ -190,7 +197,10 @@ fn read(
     while let Some(bytes) = lines.next().map_err(unreadable)? {
         reader.push(bytes).map_err(|error| in_file(path, error))?;
     }
-    reader.finish(identity, settled).map_err(|error| in_file(path, error))
+    if !reader.carried.is_whole() {
+        return Ok(None);
+    }
+    reader.finish(identity, settled).map(Some).map_err(|error| in_file(path, error))
 }
 
 /// Reads a log that its writer left open, line by line, and says what of it is not settled: for

@@ -16,7 +16,6 @@ pub(crate) use self::dir::{plan, remove};
 use crate::line::{Line, PrunedLine, Rest, SnapshotBegin, SnapshotEnd, SnapshotLine};
 use crate::read::read_line;
 use crate::report::{Finding, Verdict};
-use crate::settled;
 use crate::tree::MerkleTree;
 use crate::verify::{Histories, Snapshot, Standing, Told, Verifier};
 

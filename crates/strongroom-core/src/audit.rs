@@ -311,6 +311,9 @@ pub struct KnownLog {
     pub log: LogId,
     /// Its end, where its writer ended it.
     pub ended: Option<EndedLog>,
+    /// It ends before what it, or the last part of it, was begun with: it was cut, and nothing of it
+    /// can be settled.
+    pub is_cut_short: bool,
 }
 
 /// A sink that is ready for the records of a store.

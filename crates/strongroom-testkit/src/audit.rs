@@ -390,7 +390,7 @@ pub fn the_next_one_knows_the_logs_beside_its_own(open: &dyn Fn() -> Box<dyn Aud
     first.registered(one.log, 1);
     let second = open();
     let two = attach(&*second, &identity);
-    let beside = |log, ended| strongroom_core::KnownLog { log, ended };
+    let beside = |log, ended| strongroom_core::KnownLog { log, ended, is_cut_short: false };
     assert_eq!((two.directory, two.logs), (one.directory, vec![beside(one.log, None)]));
     let discarded = open();
     let log = attach(&*discarded, &identity).log;

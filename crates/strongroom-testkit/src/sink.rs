@@ -431,7 +431,10 @@ impl Logs {
     /// All logs there are.
     fn known(&self) -> Vec<KnownLog> {
         let ended = |log| self.ends.get(log).copied();
-        self.fates.keys().map(|log| KnownLog { log: *log, ended: ended(log) }).collect()
+        self.fates
+            .keys()
+            .map(|log| KnownLog { log: *log, ended: ended(log), is_cut_short: false })
+            .collect()
     }
 
     /// Takes hold of all dead logs, and says what was left open in them.

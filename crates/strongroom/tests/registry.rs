@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use strongroom::{
     Argon2Cost, Error, FileLog, LogId, Opaque, Passphrase, Policy, Principal, Storage, Strongroom,
-    Tampered, blocking,
+    Tampered, Unavailable, blocking,
 };
 use strongroom::{Verdict, verify_dir};
+use strongroom_core::AuditError;
 use strongroom_testkit::{Call, Fault, FaultyStorage, ManualClock, MemoryStorage};
 
 struct Place {
@@ -274,6 +275,40 @@ fn a_settled_log_whose_note_is_spoilt_is_settled_again() {
         assert!(renewed.starts_with(&settler.to_string()), "{renewed}");
         assert_eq!(place.accused(), []);
     }
+}
+
+/// Nothing of it can be read: the storage knows that there was more.
+#[test]
+fn a_log_that_is_cut_within_its_first_line_is_found_at_open_and_can_be_accepted() {
+    let place = Place::new();
+    let room = place.open();
+    put(&room, 3);
+    let log = room.log();
+    drop(room);
+    let bytes = fs::read(place.file(log)).unwrap();
+    for length in [100, 0] {
+        fs::write(place.file(log), &bytes[..length]).unwrap();
+        is_log_rolled_back(&place, log);
+    }
+    drop(place.open_accepting("the disk lost it").unwrap());
+    place.used();
+    place.used();
+}
+
+#[test]
+fn a_log_that_is_cut_within_its_first_line_and_not_registered_is_malformed() {
+    let place = Place::new();
+    place.used();
+    let room = place.open();
+    let log = room.log();
+    drop(room);
+    fs::write(place.file(log), "{").unwrap();
+    let refused = place.try_open();
+    let Err(Error::Unavailable(Unavailable::Audit(AuditError::Malformed { file, .. }))) = &refused
+    else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(**file, log.to_string());
 }
 
 /// Nobody has registered the end: it is believed when the whole log was read.

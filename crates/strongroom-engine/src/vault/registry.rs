@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use strongroom_audit::{LogStage, RegistryRecord, StoredRegistryRecord, Verifier};
 use strongroom_core::{
-    Attached, AuditSink, Batch, DeadLog, Digest, DirectoryId, Entry, Expect, Key, KnownLog, LogId,
-    Monotonic, Op, Receipt, Scan, Storage, StoreId, TreeHead, Written,
+    Attached, AuditError, AuditSink, Batch, DeadLog, Digest, DirectoryId, Entry, Expect, Key,
+    KnownLog, LogId, Monotonic, Op, Receipt, Scan, Storage, StoreId, TreeHead, Written,
 };
 
 use super::Vault;
@@ -223,6 +223,12 @@ impl Registered {
         near.filter_map(|record| record.verify(store).ok()).collect()
     }
 
+    /// A log that was cut within its first lines, and of which nothing is known.
+    fn unregistered_cut(&self, store: StoreId, attached: &Attached) -> Option<LogId> {
+        let mut cut = attached.logs.iter().filter(|known| known.is_cut_short);
+        cut.find(|known| self.get(store, known.log).is_none()).map(|known| known.log)
+    }
+
     /// Holds the logs of the directory against what was registered of them, and the other way
     /// round: all that disagrees.
     pub(super) async fn misfits(
@@ -255,6 +261,11 @@ impl Registered {
             list.push(misfit);
         }
         misfits.extend(untold(sink, store, absent).await?);
+        if let Some(cut) = self.unregistered_cut(store, attached) {
+            let detail = "it ends before what it was begun with".into();
+            let file = cut.to_string().into();
+            return Err(AuditError::Malformed { file, line: 1, detail }.into());
+        }
         for (log, registered) in told(attached).filter(|(_, registered)| *registered > 0) {
             let mut stored = self.get(store, log).map_or(0, |record| record.head.size);
             if stored < registered {
@@ -282,6 +293,9 @@ fn told(attached: &Attached) -> impl Iterator<Item = (LogId, u64)> {
 /// Whether a log is what was registered of it, as far as is known of it.
 fn fits_log(record: &RegistryRecord, known: &KnownLog, dead: Option<&&DeadLog>) -> bool {
     let head = record.head;
+    if known.is_cut_short {
+        return false;
+    }
     if let Some(end) = known.ended {
         return match record.stage {
             LogStage::Open => head.size <= end.head.size,
