@@ -395,12 +395,18 @@ fn a_segment_signs_what_stands_before_it_and_says_what_of_it_was_registered() {
     pen.writer.rollback();
     assert_eq!((pen.writer.signed(), pen.writer.size()), (before, size));
     pen.next_segment();
-    assert_eq!(pen.writer.signed().size, size);
+    assert_eq!(pen.writer.signed().size, size + 1, "the first line of the segment, too");
+    assert!(pen.writer.pending().is_empty());
+    // What it says of that counts, with no line before it at hand.
+    let dead = pen.dead(&pen.segments[1..]).unwrap();
+    assert_eq!((dead.registered, dead.checkpoints.len()), (1, 2));
+    assert_eq!(dead.checkpoints.last(), Some(&pen.writer.signed()));
+    // Where nothing was registered, the segment itself is signature enough.
+    let mut pen = Pen::new();
+    pen.done("prod/a", 1);
+    pen.next_segment();
     assert_eq!(pen.writer.checkpoint(), pen.writer.signed(), "it needs no other signature");
     assert!(pen.writer.pending().is_empty());
-    let dead = pen.dead(&pen.segments[1..]).unwrap();
-    // What it says of that counts when a later line signs it.
-    assert_eq!((dead.registered, dead.checkpoints), (0, vec![pen.writer.signed()]));
 }
 
 #[test]

@@ -53,7 +53,13 @@ impl LineWriter {
         let writes = std::mem::take(&mut self.writes.open);
         let carried = writes.iter().try_for_each(|(intent, write)| self.carry(*intent, write));
         self.writes.open = writes;
-        carried
+        carried?;
+        if self.registered > 0 {
+            // What the first line says of that counts once it is signed, and no other segment may be
+            // read when the log is dead.
+            self.sign(at);
+        }
+        Ok(())
     }
 
     fn carry(&mut self, intent: u64, write: &OpenWrite) -> Result<(), AuditError> {

@@ -5,8 +5,8 @@ use std::fs;
 
 use futures_executor::block_on;
 use strongroom_audit::{Line, LogStage, RegistryRecord, Verdict, read_line, verify_dir};
-use strongroom_core::{AuditError, Key, LogId, Opaque, RecordKind};
-use strongroom_engine::{Error, Tampered, Unavailable};
+use strongroom_core::{Key, LogId, Opaque, RecordKind};
+use strongroom_engine::{Error, Tampered};
 
 use super::Dice;
 use super::store::{Moment, Used, class, lines, logs, session, told};
@@ -59,17 +59,10 @@ fn registered(at: &Moment, log: LogId) -> Option<RegistryRecord> {
     RegistryRecord::peek(&key, &at.records.get(&key)?.value).ok()
 }
 
-/// Whether the storage shows less than a log says that was registered of it, or a pin: a log that is
-/// read at open, or any.
-fn shows_less(at: &Moment, used: &Used, at_open: bool) -> bool {
+/// Whether the storage shows less than a log says that was registered of it, or a pin.
+fn shows_less(at: &Moment, used: &Used) -> bool {
     let by_log = logs(&at.files).into_iter().any(|(log, names)| {
-        let (all, is_ended) = told(&lines(&at.files, &names));
-        // Of a log that nobody ended the last segment alone is read at open.
-        let last = names.last().map(std::slice::from_ref).unwrap_or_default();
-        let told = match at_open && !is_ended {
-            true => told(&lines(&at.files, last)).0,
-            false => all,
-        };
+        let told = told(&lines(&at.files, &names));
         registered(at, log).map_or(0, |record| record.head.size) < told
     });
     let by_pin = used.is_anchored
@@ -153,8 +146,8 @@ impl Case {
         if !self.record(used, earlier, dice, 5, ["registry back", "registry dropped"]) {
             return false;
         }
-        self.refused = shows_less(&self.moment, used, true).then_some(Refused::Storage);
-        if !shows_less(&self.moment, used, false) {
+        self.refused = shows_less(&self.moment, used).then_some(Refused::Storage);
+        if self.refused.is_none() {
             return false;
         }
         if used.is_anchored {
@@ -193,7 +186,7 @@ impl Case {
                 self.named.push(Named::Key(key.clone(), verdict));
             }
         }
-        self.refused = shows_less(&self.moment, used, true).then_some(Refused::Storage);
+        self.refused = shows_less(&self.moment, used).then_some(Refused::Storage);
         !self.named.is_empty() || self.refused.is_some()
     }
 
@@ -230,7 +223,7 @@ impl Case {
     fn joint(&mut self, used: &Used, earlier: &Moment) -> bool {
         self.kind = "storage and logs back";
         self.moment = earlier.clone();
-        self.refused = shows_less(&self.moment, used, true).then_some(Refused::Storage);
+        self.refused = shows_less(&self.moment, used).then_some(Refused::Storage);
         self.refused.is_some()
     }
 
@@ -244,11 +237,6 @@ impl Case {
                 Err(Error::Tampered(Tampered::AuditLogRolledBack { log, .. })),
                 Some(Refused::Log(of)),
             ) => *log == of,
-            // One that is cut within the first lines of a segment.
-            (
-                Err(Error::Unavailable(Unavailable::Audit(AuditError::Malformed { file, .. }))),
-                Some(Refused::Log(of)),
-            ) => file.starts_with(&of.to_string()),
             (Err(Error::Tampered(Tampered::StorageRolledBack { .. })), Some(Refused::Storage)) => {
                 true
             }
@@ -317,7 +305,7 @@ pub(super) fn controls(used: &Used, dice: &mut Dice) -> Vec<String> {
     let earlier = &used.moments[dice.below(used.moments.len())];
     for (kind, moment) in [("untouched", used.now()), ("restored", earlier)] {
         let (named, moment) = (Vec::new(), moment.clone());
-        let is_pinned = shows_less(&moment, used, true);
+        let is_pinned = shows_less(&moment, used);
         let case = Case { kind, moment, named, refused: None, unreadable: None };
         let scratch = tempfile::tempdir().unwrap();
         let mut said: Vec<String> =

@@ -271,8 +271,8 @@ fn store_of(files: &Files) -> Option<StoreId> {
     }
 }
 
-/// What a log says of how much of it was registered, and whether its writer ended it.
-pub(super) fn told(lines: &[&[u8]]) -> (u64, bool) {
+/// What a log says of how much of it was registered.
+pub(super) fn told(lines: &[&[u8]]) -> u64 {
     let (mut signed, mut unsigned) = (0, 0);
     for line in lines {
         match read_line(line) {
@@ -280,9 +280,9 @@ pub(super) fn told(lines: &[&[u8]]) -> (u64, bool) {
                 signed = std::mem::replace(&mut unsigned, line.registered)
             }
             Ok(Line::Segment(line)) => signed = std::mem::replace(&mut unsigned, line.registered),
-            Ok(Line::Close(line)) => return (line.registered, true),
+            Ok(Line::Close(line)) => return line.registered,
             _ => {}
         }
     }
-    (signed, false)
+    signed
 }
