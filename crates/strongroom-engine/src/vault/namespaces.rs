@@ -127,15 +127,20 @@ impl Vault {
     ) -> Result<(), Error> {
         // Once the keys are gone, nobody can tell what became of a write under them.
         self.settle_within(grant.target()).await?;
-        self.change_namespace(grant.cause(), grant.target(), &mut |state, _| match state {
+        let (cause, name) = (grant.cause(), grant.target());
+        let mut remains = self.remains(name).await?;
+        let mut ended = None;
+        let mut end = |state: Option<NamespaceState>, _: Timestamp| match state {
             Some(NamespaceState::Live { id, mut erasing, .. }) => {
+                ended = Some(id);
                 erasing.insert(id);
                 Ok(NamespaceState::Destroyed { erasing })
             }
             _ => Err(NotFound::Namespace.into()),
-        })
-        .await?;
-        self.erase_remains(grant.cause(), grant.target()).await.map(|_| ())
+        };
+        self.change_namespace_erasing(cause, name, &remains, &mut end).await?;
+        remains.extend(ended);
+        self.erase_remains(cause, name, &remains).await.map(|_| ())
     }
 
     /// Gives the namespace a new epoch; the old one leaves with the next `rewrap`.
@@ -167,10 +172,18 @@ impl Vault {
         &self,
         cause: Cause,
         name: &Namespace,
-        edit: &mut (
-                 dyn FnMut(Option<NamespaceState>, Timestamp) -> Result<NamespaceState, Error>
-                     + Send
-             ),
+        edit: &mut Edit<'_>,
+    ) -> Result<(), Error> {
+        self.change_namespace_erasing(cause, name, &BTreeSet::new(), edit).await
+    }
+
+    /// The same, and records that what is left of namespaces that have ended is erased after it.
+    pub(super) async fn change_namespace_erasing(
+        &self,
+        cause: Cause,
+        name: &Namespace,
+        erased: &BTreeSet<NamespaceId>,
+        edit: &mut Edit<'_>,
     ) -> Result<(), Error> {
         for _ in 0..ATTEMPTS {
             let keys = self.reload_keyring().await?;
@@ -215,9 +228,13 @@ impl Vault {
                 version: None,
                 check: (strongroom_crypto::keyring_key(), keys.revision.clone()),
                 blobs: Vec::new(),
-                erases: ended.map_or_else(Vec::new, |id| {
-                    vec![strongroom_crypto::heads_of(id), strongroom_crypto::blobs_of(id)]
-                }),
+                erases: ended
+                    .iter()
+                    .chain(erased)
+                    .flat_map(|id| {
+                        [strongroom_crypto::heads_of(*id), strongroom_crypto::blobs_of(*id)]
+                    })
+                    .collect(),
             };
             self.namespaces.remove(name.as_str());
             if let Committed::Done { .. } = self.commit(cause, change).await? {
@@ -227,6 +244,10 @@ impl Vault {
         Err(ConflictKind::Contended.into())
     }
 }
+
+/// What becomes of a namespace record.
+pub(super) type Edit<'a> =
+    dyn FnMut(Option<NamespaceState>, Timestamp) -> Result<NamespaceState, Error> + Send + 'a;
 
 /// The most epochs that wait to leave.
 const MAX_LEAVING: usize = 4;

@@ -4,10 +4,10 @@
 //! read after: if the head has reached that seq and does not name the blob, none ever will. No
 //! clock is involved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use strongroom_core::{Key, Namespace, Sweep};
-use strongroom_crypto::{BlobRef, Identifiers, KeyClass, NamespaceState, Place};
+use strongroom_core::{Key, Namespace, Sweep, Timestamp};
+use strongroom_crypto::{BlobRef, Identifiers, KeyClass, NamespaceId, NamespaceState, Place};
 
 use super::Vault;
 use crate::error::{Error, NotFound, Tampered};
@@ -26,7 +26,8 @@ pub struct SweepReport {
 impl Vault {
     /// Sweeps the namespace of the permit, a destroyed one too.
     pub(crate) async fn sweep(&self, grant: &Redeemed<Sweep>) -> Result<SweepReport, Error> {
-        let remains_erased = self.erase_remains(grant.cause(), grant.target()).await?;
+        let remains = self.record_remains(grant.cause(), grant.target()).await?;
+        let remains_erased = self.erase_remains(grant.cause(), grant.target(), &remains).await?;
         let mut report = SweepReport { erased: 0, remains_erased };
         let keys = self.keys.get()?;
         let name = grant.target();
@@ -92,8 +93,27 @@ impl Vault {
             .collect())
     }
 
-    /// Erases heads and blobs of namespaces of that name that were destroyed.
-    pub(super) async fn erase_remains(&self, cause: Cause, name: &Namespace) -> Result<u64, Error> {
+    /// Records of which namespaces of that name heads and blobs are to be erased.
+    ///
+    /// Whoever destroyed one recorded that, beside the write. A power cut may have left the write and
+    /// not the record, and nothing would then tell why the heads are gone.
+    async fn record_remains(
+        &self,
+        cause: Cause,
+        name: &Namespace,
+    ) -> Result<BTreeSet<NamespaceId>, Error> {
+        let remains = self.remains(name).await?;
+        if !remains.is_empty() {
+            let mut same = |state: Option<NamespaceState>, _: Timestamp| {
+                state.ok_or_else(|| NotFound::Namespace.into())
+            };
+            self.change_namespace_erasing(cause, name, &remains, &mut same).await?;
+        }
+        Ok(remains)
+    }
+
+    /// The namespaces of that name that were destroyed, and of which something may be left.
+    pub(super) async fn remains(&self, name: &Namespace) -> Result<BTreeSet<NamespaceId>, Error> {
         let keys = self.reload_keyring().await?;
         let key = strongroom_crypto::namespace_key(&keys.keyring.store_names, name);
         let mut answers = self.storage.read(std::slice::from_ref(&key)).await?;
@@ -101,11 +121,22 @@ impl Vault {
         let record = self.open_namespace(&keys, &key, &entry.value).await?;
         let (NamespaceState::Live { erasing, .. } | NamespaceState::Destroyed { erasing }) =
             record.state;
+        Ok(erasing)
+    }
+
+    /// Erases heads and blobs of namespaces of that name that were destroyed. That they are to be
+    /// erased is on record.
+    pub(super) async fn erase_remains(
+        &self,
+        cause: Cause,
+        name: &Namespace,
+        erasing: &BTreeSet<NamespaceId>,
+    ) -> Result<u64, Error> {
         if erasing.is_empty() {
             return Ok(0);
         }
         let mut erased = 0;
-        for id in &erasing {
+        for id in erasing {
             for prefix in [strongroom_crypto::heads_of(*id), strongroom_crypto::blobs_of(*id)] {
                 let mut after = None;
                 loop {
