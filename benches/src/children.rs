@@ -3,15 +3,18 @@
 
 use std::process::{Command, Stdio};
 
-use crate::{Outcome, dead_log, kill, opening, oracle, processes, puts, reading, residue, work};
+use crate::{
+    Outcome, crew, dead_log, kill, opening, oracle, processes, puts, reading, residue, work,
+};
 
 /// What a child does with the words after its name.
 type Work = fn(&[String]) -> Outcome;
 
-const CHILDREN: [(&str, Work); 11] = [
+const CHILDREN: [(&str, Work); 12] = [
     ("child-puts", puts::put_and_close),
     ("child-replaces", puts::replace_and_close),
     ("child-writes", kill::write),
+    ("child-joins-a-crew", crew::work),
     ("child-counts", processes::count_up),
     ("child-changes-keys", processes::change_keys),
     ("child-opens", opening::open_only),

@@ -9,6 +9,7 @@
 //! ```
 
 mod children;
+mod crew;
 mod dead_log;
 mod decision;
 mod dice;
@@ -35,6 +36,7 @@ mod work;
 use std::error::Error;
 
 pub use children::{child, start_child};
+pub use crew::{CrewKills, kill_a_crew};
 pub use dead_log::{DeadLog, dead_log};
 pub use decision::{DecisionCase, decision_cases};
 pub use dice::Dice;

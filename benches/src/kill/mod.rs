@@ -3,6 +3,7 @@
 mod parent;
 mod writer;
 
+pub(crate) use parent::control_is_missed;
 pub use parent::{Kills, kills};
 pub(crate) use writer::write;
 

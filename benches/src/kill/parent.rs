@@ -125,7 +125,7 @@ fn kill_at(mut writer: Child, moment: Moment) -> Outcome<Vec<String>> {
 }
 
 /// Takes a record out, and looks whether `verify` sees it.
-fn control_is_missed(dir: &Path) -> Outcome<bool> {
+pub(crate) fn control_is_missed(dir: &Path) -> Outcome<bool> {
     let database = rusqlite::Connection::open(dir.join("secrets.db"))?;
     // The last of the heads.
     let removed = database.execute(

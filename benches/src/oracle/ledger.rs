@@ -2,13 +2,15 @@
 //!
 //! | line | what it says |
 //! | --- | --- |
-//! | `try PATH put TAG`, `try PATH delete`, `try PATH purge` | this write begins |
-//! | `done PATH put VERSION TAG`, `done PATH delete VERSION`, `done PATH purge` | it took effect |
-//! | `done PATH nothing` | there was nothing to delete or purge |
+//! | `try PATH put TAG`, and `delete`, `destroy` or `purge` with no tag | this write begins |
+//! | `done PATH put VERSION TAG`, `done PATH purge` | it took effect |
+//! | `done PATH delete VERSION`, `done PATH destroy VERSION` | likewise |
+//! | `done PATH nothing` | there was nothing to delete, destroy or purge |
 //! | `not-done PATH` | it did not, and will not |
 //! | `unknown PATH` | nobody knows |
 //! | `resolved PATH took-effect`, `resolved PATH did-not` | of the write before, somebody knows now |
-//! | `saw PATH live VERSION TAG`, `saw PATH deleted VERSION`, `saw PATH absent` | a read's answer |
+//! | `saw PATH live VERSION TAG`, `saw PATH absent` | a read's answer |
+//! | `saw PATH deleted VERSION`, `saw PATH destroyed VERSION` | likewise |
 
 use std::collections::BTreeMap;
 
@@ -20,8 +22,16 @@ const KEPT: usize = 10;
 pub(crate) struct Known {
     /// What its value is made of.
     pub(crate) tag: u64,
-    /// Whether it is deleted.
-    pub(crate) deleted: bool,
+    /// What became of it.
+    pub(crate) fate: Fate,
+}
+
+/// What became of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Live,
+    Deleted,
+    Destroyed,
 }
 
 /// What a write under way will have done.
@@ -29,6 +39,7 @@ pub(crate) struct Known {
 enum Tried {
     Put { tag: u64 },
     Delete,
+    Destroy,
     Purge,
 }
 
@@ -38,6 +49,7 @@ pub(crate) enum Seen {
     Absent,
     Live { version: u64, tag: u64 },
     Deleted { version: u64 },
+    Destroyed { version: u64 },
 }
 
 /// A state that a secret can be in.
@@ -52,8 +64,11 @@ impl State {
     fn seen(&self) -> Seen {
         match self.versions.last_key_value() {
             None => Seen::Absent,
-            Some((&version, known)) if known.deleted => Seen::Deleted { version },
-            Some((&version, known)) => Seen::Live { version, tag: known.tag },
+            Some((&version, known)) => match known.fate {
+                Fate::Live => Seen::Live { version, tag: known.tag },
+                Fate::Deleted => Seen::Deleted { version },
+                Fate::Destroyed => Seen::Destroyed { version },
+            },
         }
     }
 
@@ -63,14 +78,19 @@ impl State {
         match (tried, self.seen()) {
             (Tried::Put { tag }, _) => {
                 next.last += 1;
-                next.versions.insert(next.last, Known { tag, deleted: false });
+                next.versions.insert(next.last, Known { tag, fate: Fate::Live });
             }
-            (Tried::Delete, Seen::Live { version, .. }) => {
-                next.versions.get_mut(&version)?.deleted = true;
+            (Tried::Delete, Seen::Live { version, .. } | Seen::Deleted { version }) => {
+                next.versions.get_mut(&version)?.fate = Fate::Deleted;
             }
-            (Tried::Delete, Seen::Deleted { .. }) => {}
-            (Tried::Purge, Seen::Live { .. } | Seen::Deleted { .. }) => next.versions.clear(),
-            (Tried::Delete | Tried::Purge, Seen::Absent) => return None,
+            (
+                Tried::Destroy,
+                Seen::Live { version, .. }
+                | Seen::Deleted { version }
+                | Seen::Destroyed { version },
+            ) => next.versions.get_mut(&version)?.fate = Fate::Destroyed,
+            (Tried::Delete, Seen::Destroyed { .. }) | (_, Seen::Absent) => return None,
+            (Tried::Purge, _) => next.versions.clear(),
         }
         Some(next)
     }
@@ -168,6 +188,7 @@ impl Secret {
                 self.tried = Some(match act {
                     "put" => Tried::Put { tag: number(1)? },
                     "delete" => Tried::Delete,
+                    "destroy" => Tried::Destroy,
                     "purge" => Tried::Purge,
                     _ => return None,
                 });
@@ -177,6 +198,10 @@ impl Secret {
             ("done", "delete") => {
                 let wanted = Seen::Deleted { version: number(1)? };
                 self.took_effect(Tried::Delete, |state| state.seen() == wanted)
+            }
+            ("done", "destroy") => {
+                let wanted = Seen::Destroyed { version: number(1)? };
+                self.took_effect(Tried::Destroy, |state| state.seen() == wanted)
             }
             ("done", "purge") => self.took_effect(Tried::Purge, |_| true),
             ("done", "nothing") => {
@@ -196,6 +221,7 @@ impl Secret {
             }
             ("saw", "live") => self.shows(Seen::Live { version: number(1)?, tag: number(2)? }),
             ("saw", "deleted") => self.shows(Seen::Deleted { version: number(1)? }),
+            ("saw", "destroyed") => self.shows(Seen::Destroyed { version: number(1)? }),
             ("saw", "absent") => self.shows(Seen::Absent),
             _ => return None,
         })
@@ -224,6 +250,13 @@ impl Ledger {
         let [verb, path, what @ ..] = words.as_slice() else { return false };
         let secret = self.0.entry((*path).to_owned()).or_default();
         secret.note(verb, what) == Some(true)
+    }
+
+    /// The writer of the secrets below this prefix was killed: of its writes under way, nobody
+    /// knows.
+    pub(crate) fn writer_is_gone(&mut self, prefix: &str) {
+        let its = self.0.iter_mut().filter(|(path, _)| path.starts_with(prefix));
+        its.for_each(|(_, secret)| secret.doubt());
     }
 }
 
@@ -285,6 +318,28 @@ mod tests {
         assert_eq!(resolved.0["p"].seen(), Seen::Absent);
         let mut refused = noted(&["try p put 7", "not-done p"]);
         assert_eq!(refused.0.get_mut("p").unwrap().settle(Seen::Live { version: 1, tag: 7 }), None);
+    }
+
+    #[test]
+    fn a_destroyed_version_stays_so_until_a_purge() {
+        let destroyed = ["try p put 7", "done p put 1 7", "try p destroy", "done p destroy 1"];
+        let after = |more: &[&str]| noted(&[&destroyed[..], more].concat()).0["p"].seen();
+        assert_eq!(after(&["saw p destroyed 1"]), Seen::Destroyed { version: 1 });
+        let nothing = ["try p delete", "done p nothing"];
+        assert_eq!(after(&nothing), Seen::Destroyed { version: 1 });
+        assert_eq!(after(&["try p purge", "done p purge"]), Seen::Absent);
+        assert!(!noted(&destroyed).note("saw p live 1 7"));
+        assert!(!noted(&destroyed).note("saw p deleted 1"));
+    }
+
+    #[test]
+    fn what_a_writer_left_behind_may_be_either_way() {
+        let left = ["try a/p put 7", "done a/p put 1 7", "try a/p put 8", "try b/p put 9"];
+        let mut ledger = noted(&left);
+        ledger.writer_is_gone("a/");
+        assert!(ledger.note("saw a/p live 1 7") && ledger.note("saw a/p live 2 8"));
+        assert!(ledger.note("try a/p put 6") && ledger.note("done a/p put 3 6"));
+        assert!(!ledger.0["a/p"].is_open() && ledger.0["b/p"].is_open());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use futures_executor::block_on;
 use strongroom::{Error, NotFound, Opaque, SecretPath, SecretRef, Session, Strongroom, Version};
 
-use super::ledger::{Known, Ledger, Secret, Seen};
+use super::ledger::{Fate, Known, Ledger, Secret, Seen};
 use super::{records, tag, value};
 use crate::children::word;
 use crate::{Outcome, Room, owner, say, start_child};
@@ -88,11 +88,14 @@ async fn seen(session: &Session, path: &str, looked: &mut Looked) -> Outcome<See
         Err(Error::NotFound(NotFound::Deleted(version))) => {
             Ok(Seen::Deleted { version: version.number() })
         }
+        Err(Error::NotFound(NotFound::Destroyed(version))) => {
+            Ok(Seen::Destroyed { version: version.number() })
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Each version that is kept has its value, or is deleted.
+/// Each version that is kept has its value, or is deleted or destroyed.
 async fn compare_versions(
     session: &Session,
     path: &str,
@@ -106,9 +109,14 @@ async fn compare_versions(
         let right = match session.get::<Opaque>(place).await {
             Ok(value) => {
                 let tag = tag(&value);
-                fits(&|known| !known.deleted && tag == Some(known.tag))
+                fits(&|known| known.fate == Fate::Live && tag == Some(known.tag))
             }
-            Err(Error::NotFound(NotFound::Deleted(_))) => fits(&|known| known.deleted),
+            Err(Error::NotFound(NotFound::Deleted(_))) => {
+                fits(&|known| known.fate == Fate::Deleted)
+            }
+            Err(Error::NotFound(NotFound::Destroyed(_))) => {
+                fits(&|known| known.fate == Fate::Destroyed)
+            }
             Err(error) => {
                 looked.faults.push(format!("{path}, version {number}: {error}"));
                 continue;

@@ -5,7 +5,7 @@ mod ledger;
 mod look;
 mod records;
 
-pub(crate) use ledger::{Ledger, is_of_ledger};
+pub(crate) use ledger::{Ledger, Seen, is_of_ledger};
 pub(crate) use look::{Manner, chain, look, look_and_tell, looked_by_child};
 
 use strongroom::Opaque;
