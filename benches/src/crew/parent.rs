@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_executor::block_on;
 use strongroom::{AuditorKey, Error, Opaque, SecretPath, Version};
@@ -23,8 +23,10 @@ use crate::{Dice, Outcome, Room, owner, start_child};
 const KILLS_A_STORE: usize = 50;
 /// After how many kills, and those at its end, a store is looked at.
 const KILLS_A_LOOK: usize = 20;
-/// How long a process may take to end that was asked to.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How often, and how far apart, it is asked whether a process has done what it was to do: for at
+/// least a minute.
+const QUESTIONS: usize = 300_000;
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// What came of it.
 #[derive(Debug, Default, Clone)]
@@ -260,10 +262,11 @@ impl Member {
 
     /// Waits until it has opened the store, or has ended, or for too long.
     fn wait_until_open(&self) {
-        let since = Instant::now();
-        let is_waiting = || !self.is_open.load(Ordering::Relaxed) && !self.lines.is_finished();
-        while is_waiting() && since.elapsed() < PATIENCE {
-            thread::sleep(Duration::from_micros(200));
+        for _ in 0..QUESTIONS {
+            if self.is_open.load(Ordering::Relaxed) || self.lines.is_finished() {
+                return;
+            }
+            thread::sleep(PAUSE);
         }
     }
 
@@ -278,14 +281,15 @@ impl Member {
 
     /// Waits for its end, and gives what it said, and what is wrong with how it ended.
     fn end(mut self, is_kill: bool) -> Outcome<(Vec<String>, Option<String>)> {
-        let since = Instant::now();
-        let status = loop {
-            match self.process.try_wait()? {
-                Some(status) => break status,
-                None if since.elapsed() > PATIENCE => self.process.kill()?,
-                None => thread::sleep(Duration::from_micros(200)),
+        for _ in 0..QUESTIONS {
+            if self.process.try_wait()?.is_some() {
+                break;
             }
-        };
+            thread::sleep(PAUSE);
+        }
+        // Nothing to one that has ended.
+        self.process.kill()?;
+        let status = self.process.wait()?;
         let lines = self.lines.join().map_err(|_| "the reader of a process's output died")?;
         // Who was killed has no code; who ended by itself before has one.
         let is_right = if is_kill { status.code().is_none() } else { status.success() };

@@ -1,22 +1,21 @@
 //! Kills of four processes that work on one store: 20, or 5,000 in full.
 
-use std::time::Instant;
-
-use strongroom_benches::{Outcome, kill_a_crew, say};
+use strongroom_benches::{Outcome, kill_a_crew, say, time};
 
 /// What must have been done, or the campaign shows little.
 const DONE: [&str; 7] = ["put", "delete", "destroy", "purge", "rotated", "rewrapped", "swept"];
 
 pub(crate) fn run(full: bool, seed: u64) -> Outcome {
     let count = if full { 5_000 } else { 20 };
-    let started = Instant::now();
-    let done = kill_a_crew(count, seed)?;
+    let mut done = None;
+    let took = time(|| done = Some(kill_a_crew(count, seed)));
+    let done = done.ok_or("nothing was killed")??;
     done.faults.iter().for_each(say);
     say(format!(
         "kill: {} kills in {:.0} s ({} before the store was open), {} ends by request, {} stores, \
          {} looks",
         done.kills,
-        started.elapsed().as_secs_f64(),
+        took.as_secs_f64(),
         done.early,
         done.closed,
         done.stores,
