@@ -1,90 +1,78 @@
 //! How much of a directory of logs goes into a backup, while others write to it.
 //!
-//! Logs cite one another, and each is looked at a moment later than the one before. So lengths are
-//! taken twice, the second time without what was cited since the first: whatever a log of the backup
-//! cites, the others have.
+//! Logs cite one another, and each is looked at a moment later than the one before. So none cites
+//! while their lengths are taken: whatever a log of the backup cites was there before, and the
+//! backup has it.
 
-use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
-use strongroom_core::{AuditError, LogId};
+use strongroom_core::AuditError;
 
 use crate::dir::{file_name, length_of_lines, whole_entries};
 use crate::folder::{LOG, named_after};
 use crate::medium::failed;
 use crate::settled::SETTLED;
 
-/// How the line begins that cites another log, after the end of the line before it.
-const CITED: &[u8] = b"\n{\"t\":\"cited\",";
+/// How often, and how long apart, a cut waits for those who cite.
+const WAITS: u32 = 200;
+const WAIT: Duration = Duration::from_millis(5);
 
-/// Name and length of each segment and marker.
-pub(crate) fn files(dir: &Path) -> Result<Vec<(String, u64)>, AuditError> {
-    let before: HashMap<String, u64> =
-        lengths(dir)?.into_iter().map(|file| (file.name, file.length)).collect();
-    let (mut files, mut cut) = (Vec::new(), HashMap::<LogId, u64>::new());
-    // Of a log in order: what follows what was cut off is left out, too.
-    for Found { log, number, name, length } in lengths(dir)? {
-        if cut.get(&log).is_some_and(|last| number > *last) {
-            continue;
+/// Keeps all others from citing as long as the answer is held.
+///
+/// # Errors
+/// `Unavailable` where one of them does not get on for a second.
+pub(crate) fn hold_citations(dir: &Path) -> Result<File, AuditError> {
+    let handle = File::open(dir).map_err(unlockable)?;
+    for _ in 0..WAITS {
+        match handle.try_lock() {
+            Ok(()) => return Ok(handle),
+            Err(TryLockError::WouldBlock) => sleep(WAIT),
+            Err(TryLockError::Error(error)) => return Err(unlockable(error)),
         }
-        let known = before.get(&name).copied().unwrap_or_default();
-        let cited = File::open(dir.join(&name)).and_then(|file| first_cited(&file, known, length));
-        let Some(cited) = unless_pruned(cited)? else { continue };
-        if cited.is_some() {
-            cut.insert(log, number);
-        }
-        files.push((name, cited.unwrap_or(length)));
     }
-    Ok(files)
+    Err(AuditError::unavailable("a process that writes here does not get on: try once more"))
 }
 
-struct Found {
-    log: LogId,
-    number: u64,
-    name: String,
-    length: u64,
+/// Lets this one cite as long as the answer is held.
+///
+/// # Errors
+/// `Unavailable` while lengths are taken: a citation can wait.
+pub(crate) fn may_cite(dir: &Path) -> Result<File, AuditError> {
+    let handle = File::open(dir).map_err(unlockable)?;
+    match handle.try_lock_shared() {
+        Ok(()) => Ok(handle),
+        Err(TryLockError::WouldBlock) => {
+            Err(AuditError::unavailable("a backup begins: cite the other log later"))
+        }
+        Err(TryLockError::Error(error)) => Err(unlockable(error)),
+    }
 }
 
-/// What there is, in order of logs and segments.
-fn lengths(dir: &Path) -> Result<Vec<Found>, AuditError> {
+fn unlockable(error: io::Error) -> AuditError {
+    failed("its directory cannot be locked: use a local file system", error)
+}
+
+/// The files of a backup: name and length of each segment and marker.
+pub(crate) fn files(dir: &Path) -> Result<Vec<(String, u64)>, AuditError> {
     let mut files = Vec::new();
     for path in whole_entries(dir)? {
         let is_ours = path.extension().is_some_and(|text| text == LOG || text == SETTLED);
-        if is_ours
-            && let Some((log, number)) = named_after(&path)
-            && let Some(length) =
-                unless_pruned(File::open(&path).and_then(|file| length_of_lines(&file)))?
-        {
-            files.push(Found { log, number, name: file_name(&path), length });
+        if is_ours && named_after(&path).is_some() {
+            match File::open(&path).and_then(|file| length_of_lines(&file)) {
+                Ok(length) => files.push((file_name(&path), length)),
+                // It was pruned since it was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    let detail = "a file cannot be read: check its permissions";
+                    return Err(failed(detail, error));
+                }
+            }
         }
     }
-    files.sort_unstable_by(|a, b| (a.log, a.number, &a.name).cmp(&(b.log, b.number, &b.name)));
+    files.sort_unstable();
     Ok(files)
-}
-
-/// Where the first line between two places begins that cites another log.
-fn first_cited(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
-    // With what was there of a line when the length was taken, and the line end before it.
-    let from = from.saturating_sub(CITED.len() as u64);
-    let size = usize::try_from(to.saturating_sub(from)).unwrap_or_default();
-    let mut part = vec![0; size];
-    match file.read_exact_at(&mut part, from) {
-        // What could not be written whole was cut off again.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        read => read?,
-    }
-    let found = part.windows(CITED.len()).position(|window| window == CITED);
-    Ok(found.map(|at| from + at as u64 + 1))
-}
-
-/// `None` where the file was pruned since it was listed.
-fn unless_pruned<T>(read: io::Result<T>) -> Result<Option<T>, AuditError> {
-    match read {
-        Ok(read) => Ok(Some(read)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed("a file cannot be read: check its permissions", error)),
-    }
 }

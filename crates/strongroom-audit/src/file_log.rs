@@ -329,6 +329,8 @@ impl AuditSink for FileLog {
         records: &[AuditRecord],
         at_least: Durability,
     ) -> Result<Vec<Receipt>, AuditError> {
+        let cites = records.iter().any(|record| matches!(record, AuditRecord::Cited(_)));
+        let _may = cites.then(|| cut::may_cite(&self.dir)).transpose()?;
         let settles = records.iter().any(|record| matches!(record, AuditRecord::Closed(_)));
         // The marker of a settled log must not outlive the record in a power cut.
         let at_least = if settles { Durability::Synced } else { at_least };
@@ -416,6 +418,8 @@ impl AuditSink for FileLog {
     }
 
     fn cut(&self) -> Result<LogCut, AuditError> {
+        // Where nothing was opened there is no directory, and nobody who cites.
+        let _held = self.dir.exists().then(|| cut::hold_citations(&self.dir)).transpose()?;
         let mut current = self.lock()?;
         let mut files = cut::files(&self.dir)?;
         if let Some(open) = current.as_mut() {

@@ -182,17 +182,18 @@ impl Registered {
         logs.copied().collect()
     }
 
-    /// The records that say more of their logs than is known of these.
+    /// The records that say more of their logs than is known of these, by log.
     pub(super) fn newer(
         &self,
         store: StoreId,
         known: impl Fn(LogId) -> u64,
     ) -> Vec<RegistryRecord> {
         let records = self.0.iter();
-        records
-            .filter(|(log, stored)| stored.peek().is_ok_and(|it| it.head.size > known(**log)))
-            .filter_map(|(_, stored)| stored.verify(store).ok())
-            .collect()
+        let newer = records
+            .filter(|(log, stored)| stored.peek().is_ok_and(|it| it.head.size > known(**log)));
+        let mut newer: Vec<_> = newer.filter_map(|(_, stored)| stored.verify(store).ok()).collect();
+        newer.sort_unstable_by_key(|record| record.log);
+        newer
     }
 
     /// How much is registered of some logs.
