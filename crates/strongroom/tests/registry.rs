@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use strongroom::{
@@ -13,7 +14,7 @@ use strongroom::{
 };
 use strongroom::{Verdict, verify_dir};
 use strongroom_core::AuditError;
-use strongroom_testkit::{Call, Fault, FaultyStorage, ManualClock, MemoryStorage};
+use strongroom_testkit::{Call, Delaying, Fault, FaultyStorage, ManualClock, MemoryStorage};
 
 struct Place {
     scratch: tempfile::TempDir,
@@ -666,5 +667,44 @@ fn a_log_that_could_not_be_registered_is_registered_by_a_later_write() {
     put(&room, 1);
     assert!(key());
     room.close().unwrap();
+    assert_eq!(place.accused(), []);
+}
+
+/// An opener of which each call of its log waits.
+fn opening(place: &Place) -> impl Future<Output = Result<Strongroom, Error>> {
+    let sink = Delaying::new(FileLog::open(place.audit()).unwrap());
+    Strongroom::builder()
+        .storage(place.storage.clone())
+        .seal(Passphrase::new("passphrase").with_cost(Argon2Cost::LEAST))
+        .policy(Policy::owned_by(&Principal::user("alice")))
+        .audit(sink)
+        .clock(place.clock.clone())
+        .open()
+}
+
+/// Found by simulation: a log ends once the registry was read, and all of it is pruned before its end is.
+#[test]
+fn a_log_that_ends_and_is_pruned_while_another_opens_accuses_nobody() {
+    let place = Place::new();
+    place.used();
+    let logs = || fs::read_dir(place.audit()).unwrap().count();
+    let mut context = Context::from_waker(Waker::noop());
+    // The turn in which it looks at the directory, and begins its own log.
+    let turn = {
+        let (mut room, before) = (Box::pin(opening(&place)), logs());
+        (0..100).find(|_| room.as_mut().poll(&mut context).is_ready() || logs() > before).unwrap()
+    };
+    let mut room = Box::pin(opening(&place));
+    for _ in 0..turn {
+        assert!(room.as_mut().poll(&mut context).is_pending());
+    }
+    let log = place.used();
+    assert!(room.as_mut().poll(&mut context).is_pending());
+    place.clock.advance(Duration::from_secs(1));
+    let other = place.open();
+    other.session(Principal::user("alice")).prune(Duration::ZERO).unwrap();
+    other.close().unwrap();
+    assert!(!place.file(log).exists(), "it is pruned");
+    futures_executor::block_on(room).unwrap();
     assert_eq!(place.accused(), []);
 }

@@ -254,7 +254,7 @@ impl Registered {
             let log = record.log;
             let fits = record.stage >= LogStage::Lost
                 || known.get(&log).is_some_and(|known| fits_log(&record, known, dead.get(&log)));
-            if fits || is_pruned(storage, store, log).await? {
+            if fits || is_pruned(storage, store, log, true).await? {
                 continue;
             }
             let misfit = Tampered::AuditLogRolledBack { log, size: record.head.size };
@@ -317,9 +317,14 @@ fn fits_log(record: &RegistryRecord, known: &KnownLog, dead: Option<&&DeadLog>) 
     }
 }
 
-/// Whether a log was pruned since its record was read: its record says so by now, or is erased.
-async fn is_pruned(storage: &dyn Storage, store: StoreId, log: LogId) -> Result<bool, Error> {
-    let Some((key, entry)) = stored_entry(storage, log).await? else { return Ok(true) };
+/// Whether a log was pruned since its record was stored: that says so by now, or is erased.
+async fn is_pruned(
+    storage: &dyn Storage,
+    store: StoreId,
+    log: LogId,
+    was_stored: bool,
+) -> Result<bool, Error> {
+    let Some((key, entry)) = stored_entry(storage, log).await? else { return Ok(was_stored) };
     let record = RegistryRecord::verify(store, &key, &entry.value);
     Ok(record.is_ok_and(|record| record.stage == LogStage::Pruned))
 }
@@ -387,6 +392,11 @@ impl Vault {
             // Its last line may be no more than that, or not be on the medium yet.
             if !self.sink.confirm_end(known.log, self.store).await? {
                 let registered = before.get(self.store, known.log);
+                // It may have been ended, registered and pruned since all were looked at.
+                let was_stored = registered.is_some() || end.registered > 0;
+                if is_pruned(&*self.storage, self.store, known.log, was_stored).await? {
+                    continue;
+                }
                 let size = registered.map_or(end.head.size, |record| record.head.size);
                 unconfirmed.push(Tampered::AuditLogRolledBack { log: known.log, size });
                 continue;
