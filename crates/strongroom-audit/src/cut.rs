@@ -21,7 +21,7 @@ use crate::settled::SETTLED;
 const WAITS: u32 = 200;
 const WAIT: Duration = Duration::from_millis(5);
 
-/// Keeps all others from citing as long as the answer is held.
+/// Keeps all others from citing, and from pruning and copying, as long as the answer is held.
 ///
 /// # Errors
 /// `Unavailable` where one of them does not get on for a second.
@@ -34,7 +34,9 @@ pub(crate) fn hold_citations(dir: &Path) -> Result<File, AuditError> {
             Err(TryLockError::Error(error)) => return Err(unlockable(error)),
         }
     }
-    Err(AuditError::unavailable("a process that writes here does not get on: try once more"))
+    Err(AuditError::unavailable(
+        "somebody else prunes it or copies it, or does not get on with what it writes: try once more",
+    ))
 }
 
 /// Lets this one cite as long as the answer is held.

@@ -369,7 +369,9 @@ impl AuditSink for FileLog {
     }
 
     fn signed(&self, log: LogId) -> Option<TreeHead> {
-        self.own(log).ok()?.with(|open| Ok(open.writer.signed())).ok()?
+        // What waits in a group may still be undone, and a checkpoint with it.
+        let signed = |open: &mut OpenLog| open.end_group().map(|()| open.writer.signed());
+        self.own(log).ok()?.with(signed).ok()?
     }
 
     fn registered(&self, log: LogId, size: u64) {

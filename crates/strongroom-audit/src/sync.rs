@@ -247,10 +247,12 @@ impl Drop for Reached {
     fn drop(&mut self) {
         let Some(id) = self.waiter else { return };
         let mut state = self.syncer.lock();
-        state.waiters.retain(|waiter| waiter.id != id);
-        let released = state.synced;
-        let released = state.released(released);
+        // A waker is somebody else's code: it is dropped without the lock.
+        let own: Vec<Waiter> = state.waiters.extract_if(.., |waiter| waiter.id == id).collect();
+        let synced = state.synced;
+        let released = state.released(synced);
         drop(state);
+        drop(own);
         wake(released);
     }
 }

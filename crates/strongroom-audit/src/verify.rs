@@ -79,6 +79,8 @@ pub struct Verifier {
 struct LogState {
     tree: MerkleTree,
     open: Option<OpenLine>,
+    /// The store that is verified vouches for its key.
+    is_certified: bool,
     kinds: Kinds,
     /// Lines below are missing: those behind are known, and begin with a segment.
     known: u64,
@@ -219,7 +221,8 @@ impl Verifier {
         }
         let signs = matches!(
             &read,
-            Ok(Line::Segment(_) | Line::Checkpoint(_) | Line::Close(_)) if problem.is_none()
+            Ok(Line::Segment(_) | Line::Checkpoint(_) | Line::Close(_))
+                if problem.is_none() && state.is_certified
         );
         let signed = if signs { state.snapshots.sign() } else { None };
         if let Some(problem) = problem {
@@ -277,8 +280,9 @@ impl Verifier {
         let told = told.map(|intent| (intent.log, intent.index.saturating_add(1)));
         let registered = self.store().into_iter().flat_map(|store| self.registry.sizes(store));
         let registered = registered.filter(|(log, _)| self.logs.contains_key(log));
-        let cited = self.cited.iter().map(|cited| (cited.line.log, cited.line.size));
-        let cited = cited.filter(|(log, _)| self.logs.contains_key(log));
+        // A log that has just begun may have been listed by nobody yet.
+        let cited = self.cited.iter().filter(|cited| self.keeps(cited.line.directory));
+        let cited = cited.map(|cited| (cited.line.log, cited.line.size));
         let all = closed.chain(told).chain(registered).chain(cited);
         let is_pruned = |log: LogId, lines: u64| {
             let part = self.snapshot().and_then(|snapshot| snapshot.parts.get(&log));
@@ -378,6 +382,7 @@ impl Verifier {
                     None
                 };
                 state.open = Some(open.clone());
+                state.is_certified = problem.is_none();
                 problem.map_or(Ok(()), |problem| Err(problem.to_owned()))
             }
             Line::Checkpoint(checkpoint) => {

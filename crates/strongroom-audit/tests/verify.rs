@@ -14,8 +14,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use base64ct::{Base64, Encoding};
 use common::*;
-use strongroom_audit::{Line, LineWriter, NameClass, Report, Verdict, Verifier, read_line};
+use ed25519_dalek::{Signer, SigningKey};
+use strongroom_audit::{
+    CheckpointLine, Line, LineWriter, MerkleTree, NameClass, OpenLine, PrunedLine, Report, Rest,
+    SnapshotBegin, SnapshotEnd, SnapshotLine, Verdict, Verifier, read_line,
+};
 use strongroom_core::{
     ActionName, AuditRecord, CitedRecord, DeadLog, DecisionRecord, DirectoryId, Effect, Key, LogId,
     Outcome, Receipt, RequestContext, StoreIdentity, TreeHead,
@@ -606,4 +611,51 @@ fn fc_119_the_version_of_the_format_is_part_of_what_is_hashed() {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whoever can write files can sign them, too, with a key that the store does not vouch for.
+#[test]
+fn a_snapshot_in_a_log_that_the_store_does_not_vouch_for_counts_for_nothing() {
+    let (world, log) = written();
+    let (key, store) = (SigningKey::from_bytes(&[9; 32]), world.identity.store());
+    for certificate in [[0; 64], world.identity.certify(log, &key.verifying_key().to_bytes())] {
+        let forged = LogId::from_bytes([0xfe; 8]);
+        let open = OpenLine {
+            store,
+            log: forged,
+            directory: DirectoryId::from_bytes([1; 8]),
+            store_key: world.identity.public_key(),
+            log_key: key.verifying_key().to_bytes(),
+            certificate,
+            at: at(NOW),
+        };
+        let (size, root) = (u64::MAX, digest("any"));
+        let pruned = PrunedLine { log, size, root, registered: 0, rest: Rest::Ended };
+        let end = SnapshotEnd { number: 1, lines: 1, elsewhere: false };
+        let mut lines = vec![
+            Line::Open(open),
+            Line::Snapshot(SnapshotLine::Begin(SnapshotBegin { at: at(NOW), number: 1 })),
+            Line::Snapshot(SnapshotLine::Pruned(pruned)),
+            Line::Snapshot(SnapshotLine::End(end)),
+        ];
+        let (mut verifier, mut tree) = (Verifier::new(Some(store)), MerkleTree::new());
+        let encode = |line: &Line<'_>| {
+            let mut bytes = Vec::new();
+            line.encode(&mut bytes);
+            bytes
+        };
+        lines.iter().for_each(|line| tree.push(&encode(line)));
+        let root = Base64::encode_string(tree.root().as_bytes());
+        let text = format!("strongroom/{store}/{forged}\n{}\n{root}\n", tree.size());
+        lines.push(Line::Checkpoint(CheckpointLine {
+            at: at(NOW),
+            size: tree.size(),
+            root: tree.root(),
+            registered: 0,
+            signature: key.sign(text.as_bytes()).to_bytes(),
+        }));
+        lines.iter().for_each(|line| verifier.line(forged, &encode(line)));
+        assert_eq!(verifier.pruned_lines(log), None);
+        assert!(verifier.finish().accuses());
+    }
 }

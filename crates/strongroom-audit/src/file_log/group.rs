@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
-use strongroom_core::{AuditError, AuditRecord, Durability, Receipt};
+use strongroom_core::{AuditError, AuditRecord, Durability, Importance, Receipt};
 
 use super::{FileLog, MAX_HELD_BYTES, OpenLog};
 use crate::sync::Reached;
@@ -86,7 +86,9 @@ impl OpenLog {
     ) -> Result<Option<Joined>, AuditError> {
         // What a group that failed has decided, nothing came of. A write that was begun is something
         // else, and its caller knows at once whether it is on record.
-        let is_decision = matches!(records, [AuditRecord::Decision(_)]);
+        // Where one is refused for want of room all are, so that nothing is there that may use the reserve.
+        let is_decision = matches!(records, [record @ AuditRecord::Decision(_)]
+            if record.importance() == Importance::Ordinary);
         let is_plain = is_decision && at_least > Durability::Held;
         if !is_plain || self.tail.is_torn() || self.tail.is_scarce() || !self.groups.gathers() {
             return Ok(None);

@@ -3,7 +3,7 @@
 use strongroom_core::{AuditError, Importance, LogId, PruneRules, Pruned, Removed};
 
 use super::{FileLog, OpenLog};
-use crate::folder::lock;
+use crate::cut;
 use crate::line::SnapshotLine;
 use crate::prune::{Plan, Rules, plan, remove};
 
@@ -18,13 +18,7 @@ impl FileLog {
         rules: &PruneRules<'_>,
     ) -> Result<Pruned, AuditError> {
         // INVARIANT: one at a time, so that each snapshot tells all that the one before it told.
-        let handle = std::fs::File::open(&self.dir)
-            .map_err(|error| crate::medium::failed("its directory cannot be read", error))?;
-        if !lock(&handle)? {
-            return Err(AuditError::unavailable(
-                "somebody else prunes it, or begins the first log: prune it later",
-            ));
-        }
+        let handle = cut::hold_citations(&self.dir)?;
         self.flush()?;
         let of = |open: &mut OpenLog| Ok((open.writer.store(), open.writer.now()));
         let (store, now) = self.own(own)?.with(of)?.ok_or(AuditError::Closed)?;

@@ -70,7 +70,7 @@ impl Verifier {
     }
 
     /// Whether that directory keeps one of the logs that are here.
-    fn keeps(&self, directory: DirectoryId) -> bool {
+    pub(super) fn keeps(&self, directory: DirectoryId) -> bool {
         let mut open = self.logs.values().filter_map(|state| state.open.as_ref());
         open.any(|open| open.directory == directory)
     }

@@ -108,6 +108,7 @@ impl LogState {
         self.signed = Signed { size: segment.size, at: segment.log.at };
         self.segments.number = segment.number.saturating_sub(1);
         self.open.get_or_insert_with(|| segment.log.clone());
+        self.is_certified = true;
         Some(Missing { from, to, number })
     }
 

@@ -6,7 +6,6 @@
 
 use std::cmp::Reverse;
 
-use strongroom_audit::LogStage;
 use strongroom_core::{Attached, AuditRecord, CitedRecord, Durability, LogId};
 
 use super::Vault;
@@ -15,6 +14,8 @@ use super::registry::Registered;
 /// A log that begins cites so many of those that ended, the last ones: so many logs cite the end of
 /// each.
 const ENDED: usize = 8;
+/// And so many logs at a time: the others are cited the next time.
+const MOST: usize = 64;
 
 impl Vault {
     /// As the own log begins.
@@ -27,19 +28,21 @@ impl Vault {
         ended.sort_unstable();
         let old = ended.split_off(ended.len().min(ENDED)).into_iter().map(|(_, log)| log);
         let old: Vec<LogId> = old.collect();
-        self.registry.has_cited(registered.heads(self.store, &old));
+        self.registry.leaves_uncited(registered.heads(self.store, &old));
         self.cite(registered).await;
     }
 
     /// Cites all that came since that was done last. Where it cannot be recorded now, the next time.
     pub(super) async fn cite(&self, registered: &Registered) {
         let at = self.clock.now();
-        let due: Vec<_> = registered.newer(self.store, |log| {
+        let mut due = registered.newer(self.store, |log| {
             if log == self.log { u64::MAX } else { self.registry.cited(log) }
         });
+        // Who verifies has the logs of one directory.
+        due.retain(|record| Some(record.directory) == self.registry.directory());
+        due.truncate(MOST);
         let records: Vec<AuditRecord> = due
             .iter()
-            .filter(|record| matches!(record.stage, LogStage::Open | LogStage::Ended))
             .map(|record| {
                 let (log, directory, head) = (record.log, record.directory, record.head);
                 AuditRecord::Cited(CitedRecord { at, log, directory, head })

@@ -44,6 +44,8 @@ struct State {
     newest: Vec<u8>,
     /// How much of other logs the own one cites.
     cited: HashMap<LogId, u64>,
+    /// It does so in lines that it has not signed yet.
+    has_cited: bool,
 }
 
 impl Registry {
@@ -91,7 +93,19 @@ impl Registry {
     }
 
     pub(super) fn has_cited(&self, logs: impl Iterator<Item = (LogId, u64)>) {
+        let mut state = self.lock();
+        state.cited.extend(logs);
+        state.has_cited = true;
+    }
+
+    /// These need not be cited.
+    pub(super) fn leaves_uncited(&self, logs: impl Iterator<Item = (LogId, u64)>) {
         self.lock().cited.extend(logs);
+    }
+
+    /// Whether there are citations that were not signed when this was asked last.
+    fn is_to_be_signed(&self) -> bool {
+        std::mem::take(&mut self.lock().has_cited)
     }
 
     /// What is cited is cited again: the lines that do may be gone.
@@ -182,15 +196,19 @@ impl Registered {
         logs.copied().collect()
     }
 
-    /// The records that say more of their logs than is known of these, by log.
+    /// The records of logs that are open or were ended, and that say more of them than is known, by
+    /// log.
     pub(super) fn newer(
         &self,
         store: StoreId,
         known: impl Fn(LogId) -> u64,
     ) -> Vec<RegistryRecord> {
         let records = self.0.iter();
-        let newer = records
-            .filter(|(log, stored)| stored.peek().is_ok_and(|it| it.head.size > known(**log)));
+        let newer = records.filter(|(log, stored)| {
+            stored.peek().is_ok_and(|it| {
+                matches!(it.stage, LogStage::Open | LogStage::Ended) && it.head.size > known(**log)
+            })
+        });
         let mut newer: Vec<_> = newer.filter_map(|(_, stored)| stored.verify(store).ok()).collect();
         newer.sort_unstable_by_key(|record| record.log);
         newer
@@ -446,6 +464,11 @@ impl Vault {
         if let Ok(registered) = Registered::read(&*self.storage).await {
             self.cite(&registered).await;
         }
+        // What is registered covers what was cited.
+        let head = match self.registry.is_to_be_signed() {
+            true => self.sink.checkpoint(self.log).ok().flatten().unwrap_or(head),
+            false => head,
+        };
         // The record that signs the others is the one after them.
         let last = Receipt { log: self.log, index: head.size };
         if self.sink.sync(&last).await.is_ok()
@@ -467,8 +490,10 @@ impl Vault {
 
     /// The same, for these logs too: their pins are not needed any more.
     pub(super) async fn checkpoint_covering(&self, covers: &[LogId]) -> Result<TreeHead, Error> {
-        if self.registry.directory.is_some() {
-            self.cite(&Registered::read(&*self.storage).await?).await;
+        if self.registry.directory.is_some()
+            && let Ok(registered) = Registered::read(&*self.storage).await
+        {
+            self.cite(&registered).await;
         }
         let head = self.sink.checkpoint(self.log)?.ok_or(Unavailable::Unsupported(
             "this audit sink signs nothing: anchor it where its records are kept",
@@ -511,6 +536,9 @@ impl Vault {
                     let stored = RegistryRecord::verify(self.store, &key, &entry.value)
                         .map_err(|source| Tampered::Registry { log, source })?;
                     if stored.stage > stage {
+                        if log == self.log && self.sink.signed(log).is_none() {
+                            return Err(Unavailable::Audit(AuditError::Closed).into());
+                        }
                         return Err(Unavailable::Unsupported(
                             "somebody else has ended or settled this log: no other process and no \
                              copy may have its directory",
