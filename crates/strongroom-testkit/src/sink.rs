@@ -62,6 +62,8 @@ struct Logs {
     store: Option<StoreId>,
     directory: Option<DirectoryId>,
     identities: Vec<Arc<dyn StoreIdentity>>,
+    /// The names that the lines tell, read while their store was open.
+    told: Names,
     lines: Vec<(Receipt, Vec<u8>)>,
     fates: BTreeMap<LogId, Fate>,
     ends: BTreeMap<LogId, EndedLog>,
@@ -293,9 +295,10 @@ impl Own {
         let Some(writer) = &mut self.writer else { return };
         let log = writer.log();
         let lines = writer.pending().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        logs.lines.extend(
-            (first..).zip(lines).map(|(index, line)| (Receipt { log, index }, line.to_vec())),
-        );
+        for (index, line) in (first..).zip(lines) {
+            logs.learn_name(log, line);
+            logs.lines.push((Receipt { log, index }, line.to_vec()));
+        }
         writer.written();
     }
 
@@ -362,6 +365,18 @@ impl Logs {
         [self.pruned.as_slice(), &self.lines].concat()
     }
 
+    /// Keeps the name that a line tells: once the store is closed nobody can read it here.
+    fn learn_name(&mut self, log: LogId, line: &[u8]) {
+        if line.starts_with(br#"{"t":"name","#)
+            && let Ok(Line::Name(name)) = read_line(line)
+        {
+            let mut known = self.identities.iter().rev();
+            if let Some(opened) = known.find_map(|one| one.decrypt_name(log, &name.sealed).ok()) {
+                self.told.insert((log, name.token), opened);
+            }
+        }
+    }
+
     /// Each line with the names that were told before it.
     fn each_named(
         &self,
@@ -372,11 +387,9 @@ impl Logs {
         for (receipt, line) in lines {
             match read_line(line) {
                 Ok(Line::Name(name)) => {
-                    let mut known = self.identities.iter().rev();
-                    let opened =
-                        known.find_map(|one| one.decrypt_name(receipt.log, &name.sealed).ok());
-                    let opened = opened.unwrap_or_else(|| "?".to_owned());
-                    names.insert((receipt.log, name.token), opened);
+                    let place = (receipt.log, name.token);
+                    let told = self.told.get(&place).cloned();
+                    names.insert(place, told.unwrap_or_else(|| "?".to_owned()));
                 }
                 Ok(line) => each(*receipt, line, &names),
                 Err(_) => {}
