@@ -290,6 +290,47 @@ impl FileLog {
         appended
     }
 
+    /// Appends records of which some settle or cite other logs, perhaps.
+    async fn append_any(
+        &self,
+        records: &[AuditRecord],
+        at_least: Durability,
+    ) -> Result<Vec<Receipt>, AuditError> {
+        let settles = records.iter().any(|record| matches!(record, AuditRecord::Closed(_)));
+        // The marker of a settled log must not outlive the record in a power cut.
+        let at_least = if settles { Durability::Synced } else { at_least };
+        let (receipts, appended) = {
+            let cites = records.iter().any(|record| matches!(record, AuditRecord::Cited(_)));
+            let _may = cites.then(|| cut::may_cite(&self.dir)).transpose()?;
+            self.append_now(records, at_least)?
+        };
+        self.wait_for(appended, &receipts, at_least).await?;
+        if settles {
+            self.settle(records, &receipts)?;
+        }
+        Ok(receipts)
+    }
+
+    /// Waits until records are where they should be.
+    async fn wait_for(
+        &self,
+        appended: Appended,
+        receipts: &[Receipt],
+        at_least: Durability,
+    ) -> Result<(), AuditError> {
+        let wait = match (appended, receipts.last()) {
+            (Appended::Gathered(group), Some(receipt)) => {
+                self.end_group(&group, receipt, at_least).await?
+            }
+            (Appended::Gathered(_), None) => None,
+            (Appended::Written(wait), _) => wait,
+        };
+        match wait {
+            Some(wait) => wait.await,
+            None => Ok(()),
+        }
+    }
+
     /// Lets go of the dead logs that these records settle.
     fn settle(&self, records: &[AuditRecord], receipts: &[Receipt]) -> Result<(), AuditError> {
         let mut current = self.lock()?;
@@ -329,25 +370,16 @@ impl AuditSink for FileLog {
         records: &[AuditRecord],
         at_least: Durability,
     ) -> Result<Vec<Receipt>, AuditError> {
-        let cites = records.iter().any(|record| matches!(record, AuditRecord::Cited(_)));
-        let _may = cites.then(|| cut::may_cite(&self.dir)).transpose()?;
-        let settles = records.iter().any(|record| matches!(record, AuditRecord::Closed(_)));
-        // The marker of a settled log must not outlive the record in a power cut.
-        let at_least = if settles { Durability::Synced } else { at_least };
-        let (receipts, appended) = self.append_now(records, at_least)?;
-        let wait = match (appended, receipts.last()) {
-            (Appended::Gathered(group), Some(receipt)) => {
-                self.end_group(&group, receipt, at_least).await?
-            }
-            (Appended::Gathered(_), None) => None,
-            (Appended::Written(wait), _) => wait,
+        let (receipts, appended) = match records {
+            // What nearly all appends are. In a box is what few of them wait for, so that the others do
+            // not carry the room for it.
+            [AuditRecord::Decision(_)] => self.append_now(records, at_least)?,
+            _ => return Box::pin(self.append_any(records, at_least)).await,
         };
-        if let Some(wait) = wait {
-            wait.await?;
+        if let Appended::Written(None) = appended {
+            return Ok(receipts);
         }
-        if settles {
-            self.settle(records, &receipts)?;
-        }
+        Box::pin(self.wait_for(appended, &receipts, at_least)).await?;
         Ok(receipts)
     }
 
