@@ -267,7 +267,7 @@ impl Registered {
         for log in known.keys() {
             ours.extend(self.get(store, *log).map(|record| record.directory));
         }
-        let (mut misfits, mut absent) = (Vec::new(), Vec::new());
+        let mut misfits = Vec::new();
         for record in self.kept_in(store, &ours) {
             let log = record.log;
             let fits = record.stage >= LogStage::Lost
@@ -275,11 +275,9 @@ impl Registered {
             if fits || is_pruned(storage, store, log, true).await? {
                 continue;
             }
-            let misfit = Tampered::AuditLogRolledBack { log, size: record.head.size };
-            let list = if known.contains_key(&log) { &mut misfits } else { &mut absent };
-            list.push(misfit);
+            misfits.push(Tampered::AuditLogRolledBack { log, size: record.head.size });
         }
-        misfits.extend(untold(sink, store, absent).await?);
+        let mut misfits = untold(sink, store, misfits).await?;
         if let Some(cut) = self.unregistered_cut(store, attached) {
             let detail = "it ends before what it was begun with".into();
             let file = cut.to_string().into();
@@ -347,24 +345,24 @@ async fn is_pruned(
     Ok(record.is_ok_and(|record| record.stage == LogStage::Pruned))
 }
 
-/// Those of the logs that are not there of which no snapshot tells that they were pruned. Their
-/// records are erased then, and one that was on its way may land behind that. So rarely that all
-/// logs can be read over it.
+/// Those of the logs that are not what was registered of which no snapshot tells that they were pruned.
+/// Their records are erased then, and one that was on its way may land behind that. So rarely that
+/// all logs can be read over it.
 async fn untold(
     sink: &dyn AuditSink,
     store: StoreId,
-    mut absent: Vec<Tampered>,
+    mut misfits: Vec<Tampered>,
 ) -> Result<Vec<Tampered>, Error> {
-    let Some(reader) = sink.reader().filter(|_| !absent.is_empty()) else { return Ok(absent) };
+    let Some(reader) = sink.reader().filter(|_| !misfits.is_empty()) else { return Ok(misfits) };
     let mut verifier = Verifier::new(Some(store));
     feed(reader, &mut verifier, &mut Vec::new()).await?;
-    absent.retain(|misfit| match misfit {
+    misfits.retain(|misfit| match misfit {
         Tampered::AuditLogRolledBack { log, size } => {
             verifier.pruned_lines(*log).is_none_or(|pruned| pruned < *size)
         }
         _ => true,
     });
-    Ok(absent)
+    Ok(misfits)
 }
 
 async fn stored_entry(storage: &dyn Storage, log: LogId) -> Result<Option<(Key, Entry)>, Error> {
@@ -426,7 +424,7 @@ impl Vault {
                 Err(_) => break,
             }
         }
-        Ok(unconfirmed)
+        untold(&*self.sink, self.store, unconfirmed).await
     }
 
     /// Says of logs that lines of them are gone, and that this was accepted. What is known of the
