@@ -47,8 +47,9 @@ const MAX_HELD_BYTES: usize = 64 * 1024;
 ///
 /// # Durability
 /// `Held` records are in this object's memory, up to 64 KiB; `Flushed` ones were given to the
-/// kernel by one `write`, which tasks that append decisions at the same time share; `Synced` ones wait for an `fdatasync`, which all share that wait at the
-/// time. It runs on one thread that starts with the first wait and is joined on close and drop.
+/// kernel by one `write`, which tasks that append decisions at the same time share; `Synced` ones
+/// wait for an `fdatasync`, which all share that wait at the time. It runs on one thread that starts
+/// with the first wait and is joined on close and drop.
 ///
 /// A disk that is full refuses records and takes them again once there is room. A
 /// [reserve](Self::with_reserve) is kept for those that must be taken all the same. A sync that

@@ -76,8 +76,7 @@ pub trait PrunableLogs {
     fn is_written(&self, log: LogId, segment: u64) -> Result<bool, AuditError>;
 }
 
-/// How a segment ends that was read for [`PrunableLogs`], which has no example of its own as this has
-/// none.
+/// How a segment ends that was read for [`PrunableLogs`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SegmentEnd {
     /// With a whole line.

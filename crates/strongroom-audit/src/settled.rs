@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use strongroom_core::{LogId, Receipt, StoreIdentity};
+use subtle::ConstantTimeEq;
 
 use crate::dir::{LogFile, length_of_lines};
 use crate::folder::new_file;
@@ -70,7 +71,9 @@ fn read_note(dir: &Path, log: LogId, identity: &dyn StoreIdentity) -> Option<(u6
     let (said, told) = note.strip_suffix('\n')?.rsplit_once(' ')?;
     let mut words = said.split(' ').skip(1);
     let (number, length) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    (hex::decode_array(told)? == token(log, said, identity)).then_some((number, length))
+    let told: [u8; 16] = hex::decode_array(told)?;
+    let is_ours: bool = told.ct_eq(&token(log, said, identity)).into();
+    is_ours.then_some((number, length))
 }
 
 fn token(log: LogId, said: &str, identity: &dyn StoreIdentity) -> [u8; 16] {

@@ -170,8 +170,8 @@ impl MemorySink {
         self.logs().all()
     }
 
-    /// All decisions, in the order in which they were written, those first that were pruned. A name that no room's identity
-    /// decrypts any more reads `?`.
+    /// All decisions, in the order in which they were written, those first that were pruned. A name
+    /// that could not be decrypted as it was written reads `?`.
     #[must_use]
     pub fn decisions(&self) -> Vec<RecordedDecision> {
         let logs = self.logs();

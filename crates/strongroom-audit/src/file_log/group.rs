@@ -86,7 +86,7 @@ impl OpenLog {
     ) -> Result<Option<Joined>, AuditError> {
         // What a group that failed has decided, nothing came of. A write that was begun is something
         // else, and its caller knows at once whether it is on record.
-        // Where one is refused for want of room all are, so that nothing is there that may use the reserve.
+        // Where one is refused for want of room all are, so nothing joins that may use the reserve.
         let is_decision = matches!(records, [record @ AuditRecord::Decision(_)]
             if record.importance() == Importance::Ordinary);
         let is_plain = is_decision && at_least > Durability::Held;

@@ -346,8 +346,8 @@ async fn is_pruned(
 }
 
 /// Those of the logs that are not what was registered of which no snapshot tells that they were pruned.
-/// Their records are erased then, and one that was on its way may land behind that. So rarely that
-/// all logs can be read over it.
+/// The record of a log that was is erased, and one that was on its way may land behind that: so rarely
+/// that all logs can be read over it.
 async fn untold(
     sink: &dyn AuditSink,
     store: StoreId,

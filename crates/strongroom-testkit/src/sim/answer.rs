@@ -11,7 +11,8 @@ pub(super) fn is_stale(error: &Error) -> bool {
     matches!(error, Error::Unavailable(Unavailable::StalePermit))
 }
 
-/// Nobody here tampers, and everybody may do everything. An engine that takes its own batch for one that cannot be has lost count of its records.
+/// Nobody here tampers, and everybody may do everything. An engine that takes its own batch for one
+/// that cannot be has lost count of its records.
 pub(super) fn is_damage(error: &Error) -> bool {
     match error {
         Error::Tampered(_)
