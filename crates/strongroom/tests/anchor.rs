@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use strongroom::{
-    Argon2Cost, Entry, Error, FileAnchor, FileLog, Freshness, Key, LogId, Opaque, Passphrase,
-    Policy, Principal, Strongroom, Tampered, Unavailable, blocking, path,
+    Anchor, AnchorError, Argon2Cost, Entry, Error, FileAnchor, FileLog, Freshness, Key, LogId,
+    Opaque, Passphrase, Pin, Policy, Principal, StoreId, Strongroom, Tampered, Unavailable,
+    async_trait, blocking, path,
 };
 use strongroom_testkit::{ManualClock, MemoryStorage};
 
@@ -218,6 +220,71 @@ fn a_pin_that_somebody_else_made_is_found_and_pinned_reads_need_an_anchor() {
     let room = place.builder(&place.dir("audit")).blocking().open().unwrap();
     let refused = alice(&room).with_freshness(Freshness::Pinned).get::<Opaque>("prod/db");
     assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Unsupported(_)))));
+}
+
+/// Something happens after its pins are told.
+struct Interrupted {
+    pins: FileAnchor,
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl std::fmt::Debug for Interrupted {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Interrupted").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Anchor for Interrupted {
+    async fn load(&self, store: StoreId) -> Result<Vec<Pin>, AnchorError> {
+        let pins = self.pins.load(store).await;
+        let meanwhile = self.meanwhile.lock().unwrap().take();
+        meanwhile.into_iter().for_each(|happens| happens());
+        pins
+    }
+    async fn advance(
+        &self,
+        store: StoreId,
+        pin: &Pin,
+        covers: &[LogId],
+    ) -> Result<(), AnchorError> {
+        self.pins.advance(store, pin, covers).await
+    }
+}
+
+#[test]
+fn a_log_that_is_pruned_after_its_pin_was_told_accuses_nobody() {
+    let keep = Duration::from_secs(60);
+    for at_open in [false, true] {
+        let place = Arc::new(Place::new());
+        let writer = place.open();
+        put(&writer, "one");
+        let ended = place.open();
+        put(&ended, "two");
+        ended.checkpoint().unwrap();
+        let pins = FileAnchor::new(place.dir("pins"));
+        let anchor = Arc::new(Interrupted { pins, meanwhile: Mutex::default() });
+        let opens = || place.builder(&place.dir("audit")).anchor(anchor.clone()).blocking().open();
+        let reader = (!at_open).then(|| opens().unwrap());
+
+        let (log, there) = (ended.log(), place.clone());
+        *anchor.meanwhile.lock().unwrap() = Some(Box::new(move || {
+            ended.close().unwrap();
+            there.clock.advance(keep * 2);
+            // The next one takes its pin over; the second one finds it gone, and erases its record.
+            for _ in 0..2 {
+                let next = there.open();
+                alice(&next).prune(keep).unwrap();
+                there.clock.advance(keep * 2);
+            }
+            let key = strongroom_crypto::log_registry_key(log);
+            assert!(!there.storage.snapshot().contains_key(&key), "it is gone");
+        }));
+        let reader = reader.unwrap_or_else(|| opens().unwrap());
+        let read = alice(&reader).with_freshness(Freshness::Pinned).get::<Opaque>("prod/db");
+        assert!(read.unwrap().value().expose(|bytes| bytes == b"two"));
+        assert!(anchor.meanwhile.lock().unwrap().is_none(), "all of it happened");
+    }
 }
 
 #[test]

@@ -682,29 +682,37 @@ fn opening(place: &Place) -> impl Future<Output = Result<Strongroom, Error>> {
         .open()
 }
 
-/// Found by simulation: a log ends once the registry was read, and all of it is pruned before its end is.
+/// Found by simulation: a log ends once the registry was read, and all of it is pruned before its end
+/// is. The second prune erases what was registered of it, too.
 #[test]
 fn a_log_that_ends_and_is_pruned_while_another_opens_accuses_nobody() {
-    let place = Place::new();
-    place.used();
-    let logs = || fs::read_dir(place.audit()).unwrap().count();
-    let mut context = Context::from_waker(Waker::noop());
-    // The turn in which it looks at the directory, and begins its own log.
-    let turn = {
-        let (mut room, before) = (Box::pin(opening(&place)), logs());
-        (0..100).find(|_| room.as_mut().poll(&mut context).is_ready() || logs() > before).unwrap()
-    };
-    let mut room = Box::pin(opening(&place));
-    for _ in 0..turn {
+    for prunes in [1, 2] {
+        let place = Place::new();
+        place.used();
+        let logs = || fs::read_dir(place.audit()).unwrap().count();
+        let mut context = Context::from_waker(Waker::noop());
+        // The turn in which it looks at the directory, and begins its own log.
+        let turn = {
+            let (mut room, before) = (Box::pin(opening(&place)), logs());
+            let begins = |_: &i32| room.as_mut().poll(&mut context).is_ready() || logs() > before;
+            (0..100).find(begins).unwrap()
+        };
+        let mut room = Box::pin(opening(&place));
+        for _ in 0..turn {
+            assert!(room.as_mut().poll(&mut context).is_pending());
+        }
+        let log = place.used();
         assert!(room.as_mut().poll(&mut context).is_pending());
+        for _ in 0..prunes {
+            place.clock.advance(Duration::from_secs(1));
+            let other = place.open();
+            other.session(Principal::user("alice")).prune(Duration::ZERO).unwrap();
+            other.close().unwrap();
+        }
+        assert!(!place.file(log).exists(), "it is pruned");
+        let key = strongroom::Key::new([&[5], log.as_bytes().as_slice()].concat());
+        assert_eq!(place.storage.snapshot().contains_key(&key), prunes == 1);
+        futures_executor::block_on(room).unwrap();
+        assert_eq!(place.accused(), []);
     }
-    let log = place.used();
-    assert!(room.as_mut().poll(&mut context).is_pending());
-    place.clock.advance(Duration::from_secs(1));
-    let other = place.open();
-    other.session(Principal::user("alice")).prune(Duration::ZERO).unwrap();
-    other.close().unwrap();
-    assert!(!place.file(log).exists(), "it is pruned");
-    futures_executor::block_on(room).unwrap();
-    assert_eq!(place.accused(), []);
 }

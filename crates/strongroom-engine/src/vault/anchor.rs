@@ -53,6 +53,25 @@ impl Pins {
         }
         misfits
     }
+
+    /// The pins as they are now, where one that asked for what is missing has moved on. Between a look
+    /// at the pins and one at the storage a log may end, lose its pin to another's, and be pruned with
+    /// its record.
+    pub(super) async fn moved_since(
+        &self,
+        anchor: Option<&dyn Anchor>,
+        store: StoreId,
+        misfits: &[Tampered],
+    ) -> Result<Option<Self>, Error> {
+        let Some(anchor) = anchor.filter(|_| !misfits.is_empty()) else { return Ok(None) };
+        let now = Self::load(anchor, store).await?;
+        let has_moved = |misfit: &Tampered| {
+            let pin =
+                |pins: &Self| pins.0.iter().find(|pin| Some(pin.log) == misfit.log()).copied();
+            pin(self) != pin(&now)
+        };
+        Ok(misfits.iter().any(has_moved).then_some(now))
+    }
 }
 
 impl Vault {
@@ -61,11 +80,16 @@ impl Vault {
         let anchor = self.anchor.as_ref().ok_or(Unavailable::Unsupported(
             "this store has no anchor: give its builder one, or ask for another freshness",
         ))?;
-        let pins = Pins::load(&**anchor, self.store).await?;
-        let registered = Registered::of(&*self.storage, &pins.keys()).await?;
-        match pins.misfits(|log| registered.get(self.store, log)).pop() {
-            Some(misfit) => Err(misfit.into()),
-            None => Ok(Freshness::Current),
+        let mut pins = Pins::load(&**anchor, self.store).await?;
+        loop {
+            let registered = Registered::of(&*self.storage, &pins.keys()).await?;
+            let misfits = pins.misfits(|log| registered.get(self.store, log));
+            if let Some(now) = pins.moved_since(Some(&**anchor), self.store, &misfits).await? {
+                pins = now;
+                continue;
+            }
+            let misfit = misfits.into_iter().next();
+            return misfit.map_or(Ok(Freshness::Current), |misfit| Err(misfit.into()));
         }
     }
 

@@ -116,12 +116,20 @@ async fn attach(
 ) -> Result<(Vault, Vec<DeadLog>), Error> {
     let (store, public_key) = (keyring.store, keyring.identity.public_key());
     // INVARIANT: each is ahead of what is looked at after it at no time: pins, registry, logs.
-    let pins = match &parts.anchor {
-        Some(anchor) => Pins::load(&**anchor, store).await?,
+    let anchor = parts.anchor.as_deref();
+    let mut pins = match anchor {
+        Some(anchor) => Pins::load(anchor, store).await?,
         None => Pins::default(),
     };
-    let registered = Registered::read(&*parts.storage).await?;
-    let mut misfits = refuse(parts, pins.misfits(|log| registered.get(store, log)))?;
+    let (registered, misfits) = loop {
+        let registered = Registered::read(&*parts.storage).await?;
+        let misfits = pins.misfits(|log| registered.get(store, log));
+        match pins.moved_since(anchor, store, &misfits).await? {
+            Some(now) => pins = now,
+            None => break (registered, misfits),
+        }
+    };
+    let mut misfits = refuse(parts, misfits)?;
     let registered = Arc::new(registered);
     let keys = Arc::new(KeySlot::new(OpenKeys { keyring, revision }));
     let identity: Arc<dyn StoreIdentity> = Arc::new(Identity {

@@ -277,7 +277,6 @@ impl Registered {
             }
             misfits.push(Tampered::AuditLogRolledBack { log, size: record.head.size });
         }
-        let mut misfits = untold(sink, store, misfits).await?;
         if let Some(cut) = self.unregistered_cut(store, attached) {
             let detail = "it ends before what it was begun with".into();
             let file = cut.to_string().into();
@@ -297,7 +296,7 @@ impl Registered {
                 misfits.push(Tampered::StorageRolledBack { log, registered, stored });
             }
         }
-        Ok(misfits)
+        untold(sink, store, misfits).await
     }
 }
 
@@ -345,9 +344,9 @@ async fn is_pruned(
     Ok(record.is_ok_and(|record| record.stage == LogStage::Pruned))
 }
 
-/// Those of the logs that are not what was registered of which no snapshot tells that they were pruned.
-/// The record of a log that was is erased, and one that was on its way may land behind that: so rarely
-/// that all logs can be read over it.
+/// Those of the logs that are not what was registered, or of which too little is, of which no snapshot
+/// tells that they were pruned. The record of a log that was is erased, perhaps since the log was looked
+/// at, and one that was on its way may land behind that: so rarely that all logs can be read over it.
 async fn untold(
     sink: &dyn AuditSink,
     store: StoreId,
@@ -357,7 +356,8 @@ async fn untold(
     let mut verifier = Verifier::new(Some(store));
     feed(reader, &mut verifier, &mut Vec::new()).await?;
     misfits.retain(|misfit| match misfit {
-        Tampered::AuditLogRolledBack { log, size } => {
+        Tampered::AuditLogRolledBack { log, size }
+        | Tampered::StorageRolledBack { log, registered: size, .. } => {
             verifier.pruned_lines(*log).is_none_or(|pruned| pruned < *size)
         }
         _ => true,
