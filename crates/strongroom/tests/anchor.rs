@@ -222,10 +222,25 @@ fn a_pin_that_somebody_else_made_is_found_and_pinned_reads_need_an_anchor() {
     assert!(matches!(refused, Err(Error::Unavailable(Unavailable::Unsupported(_)))));
 }
 
-/// Something happens after its pins are told.
+type Meanwhile = Mutex<Option<Box<dyn FnOnce() + Send>>>;
+
+/// Something happens after its pins are told, or before a pin is kept.
 struct Interrupted {
     pins: FileAnchor,
-    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    after_load: Meanwhile,
+    before_advance: Meanwhile,
+}
+
+impl Interrupted {
+    fn new(place: &Place) -> Arc<Self> {
+        let pins = FileAnchor::new(place.dir("pins"));
+        Arc::new(Self { pins, after_load: Mutex::default(), before_advance: Mutex::default() })
+    }
+
+    fn happens(meanwhile: &Meanwhile) {
+        let meanwhile = meanwhile.lock().unwrap().take();
+        meanwhile.into_iter().for_each(|happens| happens());
+    }
 }
 
 impl std::fmt::Debug for Interrupted {
@@ -238,8 +253,7 @@ impl std::fmt::Debug for Interrupted {
 impl Anchor for Interrupted {
     async fn load(&self, store: StoreId) -> Result<Vec<Pin>, AnchorError> {
         let pins = self.pins.load(store).await;
-        let meanwhile = self.meanwhile.lock().unwrap().take();
-        meanwhile.into_iter().for_each(|happens| happens());
+        Self::happens(&self.after_load);
         pins
     }
     async fn advance(
@@ -248,13 +262,27 @@ impl Anchor for Interrupted {
         pin: &Pin,
         covers: &[LogId],
     ) -> Result<(), AnchorError> {
+        Self::happens(&self.before_advance);
         self.pins.advance(store, pin, covers).await
     }
 }
 
+/// Two prunes later: the first takes away a log, the second what is registered of it.
+fn prune_twice(place: &Place, log: LogId) {
+    let keep = Duration::from_secs(60);
+    for _ in 0..2 {
+        place.clock.advance(keep * 2);
+        // Each takes over the pins of logs that have ended.
+        let room = place.open();
+        alice(&room).prune(keep).unwrap();
+        room.close().unwrap();
+    }
+    let key = Key::new([&[5], log.as_bytes().as_slice()].concat());
+    assert!(!place.storage.snapshot().contains_key(&key), "it is gone");
+}
+
 #[test]
 fn a_log_that_is_pruned_after_its_pin_was_told_accuses_nobody() {
-    let keep = Duration::from_secs(60);
     for at_open in [false, true] {
         let place = Arc::new(Place::new());
         let writer = place.open();
@@ -262,29 +290,47 @@ fn a_log_that_is_pruned_after_its_pin_was_told_accuses_nobody() {
         let ended = place.open();
         put(&ended, "two");
         ended.checkpoint().unwrap();
-        let pins = FileAnchor::new(place.dir("pins"));
-        let anchor = Arc::new(Interrupted { pins, meanwhile: Mutex::default() });
+        let anchor = Interrupted::new(&place);
         let opens = || place.builder(&place.dir("audit")).anchor(anchor.clone()).blocking().open();
         let reader = (!at_open).then(|| opens().unwrap());
 
         let (log, there) = (ended.log(), place.clone());
-        *anchor.meanwhile.lock().unwrap() = Some(Box::new(move || {
+        *anchor.after_load.lock().unwrap() = Some(Box::new(move || {
             ended.close().unwrap();
-            there.clock.advance(keep * 2);
-            // The next one takes its pin over; the second one finds it gone, and erases its record.
-            for _ in 0..2 {
-                let next = there.open();
-                alice(&next).prune(keep).unwrap();
-                there.clock.advance(keep * 2);
-            }
-            let key = strongroom_crypto::log_registry_key(log);
-            assert!(!there.storage.snapshot().contains_key(&key), "it is gone");
+            prune_twice(&there, log);
         }));
         let reader = reader.unwrap_or_else(|| opens().unwrap());
         let read = alice(&reader).with_freshness(Freshness::Pinned).get::<Opaque>("prod/db");
         assert!(read.unwrap().value().expose(|bytes| bytes == b"two"));
-        assert!(anchor.meanwhile.lock().unwrap().is_none(), "all of it happened");
+        assert!(anchor.after_load.lock().unwrap().is_none(), "all of it happened");
     }
+}
+
+/// Found by simulation: a log is ended, and slow to be pinned. It has gone when its pin arrives.
+#[test]
+fn a_pin_that_arrives_when_its_log_is_pruned_accuses_nobody_and_goes() {
+    let place = Arc::new(Place::new());
+    let reader = place.open();
+    let anchor = Interrupted::new(&place);
+    let late = place.builder(&place.dir("audit")).anchor(anchor.clone()).blocking().open().unwrap();
+    put(&late, "one");
+    let (log, there) = (late.log(), place.clone());
+    *anchor.before_advance.lock().unwrap() = Some(Box::new(move || prune_twice(&there, log)));
+    late.close().unwrap();
+    let pins = place.pins();
+
+    let read = alice(&reader).with_freshness(Freshness::Pinned).get::<Opaque>("prod/db");
+    assert!(read.unwrap().value().expose(|bytes| bytes == b"one"));
+    place.open().close().unwrap();
+    // That one's own pin is there instead of it, and of the one that closed before.
+    assert!(place.pins() < pins, "{} of {pins}", place.pins());
+    let before = place.moment();
+    let room = place.open();
+    put(&room, "two");
+    let log = room.log();
+    room.close().unwrap();
+    place.set_back(&before);
+    is_set_back(place.try_open(), log);
 }
 
 #[test]

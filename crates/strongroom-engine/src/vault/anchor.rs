@@ -3,7 +3,7 @@
 use strongroom_audit::RegistryRecord;
 use strongroom_core::{Anchor, Key, LogId, Pin, StoreId};
 
-use super::registry::Registered;
+use super::registry::{Registered, untold};
 use super::{Freshness, Vault};
 use crate::error::{Error, Tampered, Unavailable};
 
@@ -88,7 +88,8 @@ impl Vault {
                 pins = now;
                 continue;
             }
-            let misfit = misfits.into_iter().next();
+            // A pin that was on its way when its log ended may land when that is pruned.
+            let misfit = untold(&*self.sink, self.store, misfits).await?.pop();
             return misfit.map_or(Ok(Freshness::Current), |misfit| Err(misfit.into()));
         }
     }

@@ -15,7 +15,7 @@ use super::anchor::Pins;
 use super::cache::HeadCache;
 use super::doubt::Doubts;
 use super::keys::{Identity, KeySlot, Namespaces, OpenKeys};
-use super::registry::{Registered, Registry};
+use super::registry::{Registered, Registry, untold};
 use super::{Parts, Vault};
 use crate::error::{ConflictKind, Error, Invalid, NotFound, Tampered, Unavailable};
 
@@ -129,7 +129,7 @@ async fn attach(
             None => break (registered, misfits),
         }
     };
-    let mut misfits = refuse(parts, misfits)?;
+    let mut misfits = refuse(parts, untold(&*parts.sink, store, misfits).await?)?;
     let registered = Arc::new(registered);
     let keys = Arc::new(KeySlot::new(OpenKeys { keyring, revision }));
     let identity: Arc<dyn StoreIdentity> = Arc::new(Identity {

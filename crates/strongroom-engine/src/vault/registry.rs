@@ -228,11 +228,6 @@ impl Registered {
         self.get(store, log).is_some_and(|record| record.stage > LogStage::Ended)
     }
 
-    /// Whether a log has come to its end.
-    fn is_ended(&self, store: StoreId, log: LogId) -> bool {
-        self.get(store, log).is_some_and(|record| record.stage != LogStage::Open)
-    }
-
     /// The records of logs that these directories keep.
     fn kept_in(&self, store: StoreId, directories: &HashSet<DirectoryId>) -> Vec<RegistryRecord> {
         let records = self.0.values();
@@ -347,7 +342,7 @@ async fn is_pruned(
 /// Those of the logs that are not what was registered, or of which too little is, of which no snapshot
 /// tells that they were pruned. The record of a log that was is erased, perhaps since the log was looked
 /// at, and one that was on its way may land behind that: so rarely that all logs can be read over it.
-async fn untold(
+pub(super) async fn untold(
     sink: &dyn AuditSink,
     store: StoreId,
     mut misfits: Vec<Tampered>,
@@ -396,8 +391,10 @@ impl Vault {
             return Ok(unconfirmed);
         }
         // A storage that has the own log has what the storage had before it, too.
+        // So it has where the pin of a log that was pruned came late.
         let is_covered = |log: &&LogId| {
-            before.is_ended(self.store, **log) || accepted.iter().any(|it| it.log() == Some(**log))
+            before.get(self.store, **log).is_none_or(|record| record.stage != LogStage::Open)
+                || accepted.iter().any(|it| it.log() == Some(**log))
         };
         let covers: Vec<LogId> = pinned.iter().filter(is_covered).copied().collect();
         if !self.renew(&covers).await {
