@@ -145,6 +145,27 @@ fn a_closed_log_whose_end_is_cut_off_is_found_at_open() {
     }
 }
 
+/// No crash leaves such a file, and nothing tells how much was in it.
+#[test]
+fn a_file_that_is_no_whole_log_and_of_which_nothing_is_registered_can_be_taken_away() {
+    let place = Place::new();
+    let kept = fs::read(place.file(place.used())).unwrap();
+    for bytes in [&[][..], &kept[..100]] {
+        let stray = place.audit().join("00000000000000aa.jsonl");
+        fs::write(&stray, bytes).unwrap();
+        let refused = place.open_accepting("it is no log").unwrap_err();
+        let mut causes =
+            std::iter::successors(Some(&refused as &dyn std::error::Error), |cause| cause.source());
+        assert!(
+            causes.any(|cause| cause.to_string().contains("take its file away")),
+            "{refused:?}"
+        );
+        fs::remove_file(&stray).unwrap();
+        place.open().close().unwrap();
+        assert_eq!(place.accused(), []);
+    }
+}
+
 /// A log and all that the storage has of it, set back together: they agree, and the next log tells.
 #[test]
 fn a_log_that_is_set_back_with_its_record_is_found_by_what_the_next_one_cites() {
@@ -168,16 +189,38 @@ fn a_log_that_is_set_back_with_its_record_is_found_by_what_the_next_one_cites() 
     fs::write(place.file(log), before).unwrap();
     let mut stored = place.storage.snapshot();
     stored.insert(key(log), old);
-    let report =
-        verify_dir(place.audit(), None, stored.into_iter().map(|(key, entry)| (key, entry.value)))
-            .unwrap();
+    let report = verify_dir(
+        place.audit(),
+        None,
+        stored.clone().into_iter().map(|(key, entry)| (key, entry.value)),
+    )
+    .unwrap();
     let accused: Vec<_> = report.accusations().collect();
-    assert!(
-        accused.iter().any(|found| found.verdict == Verdict::LogLostItsTail
+    let is_cited = |found: &&strongroom::Finding| {
+        found.verdict == Verdict::LogLostItsTail
             && found.log == Some(log)
-            && found.detail.contains("cited it")),
-        "{accused:?}"
-    );
+            && found.detail.contains("cited it")
+    };
+    assert!(accused.iter().any(is_cited), "{accused:?}");
+
+    // As a log is evidence, nothing of it is pruned until somebody accepts that.
+    place.storage.restore(stored);
+    let alice = |room: &blocking::Strongroom| room.session(Principal::user("alice"));
+    let room = place.open();
+    place.clock.advance(Duration::from_secs(1));
+    let refused = alice(&room).prune(Duration::ZERO);
+    assert!(matches!(
+        refused,
+        Err(Error::Unavailable(Unavailable::Audit(AuditError::Suspect { .. })))
+    ));
+    room.close().unwrap();
+    let room = place.open_accepting("restored by hand").unwrap();
+    let report = alice(&room).verify().unwrap();
+    assert!(!report.accusations().any(|found| is_cited(&found)), "{report:?}");
+    place.clock.advance(Duration::from_secs(1));
+    assert_eq!(alice(&room).prune(Duration::ZERO).unwrap().logs, 3);
+    room.close().unwrap();
+    place.open();
 }
 
 /// Each log of a long row tells of some before it, and not of all.

@@ -39,6 +39,26 @@ impl Verifier {
         }
     }
 
+    /// The logs of which another one cites more lines than were fed, and how many at most, by log.
+    ///
+    /// ```
+    /// use strongroom_audit::Verifier;
+    /// assert!(Verifier::new(None).shorter_than_cited().is_empty());
+    /// ```
+    #[must_use]
+    pub fn shorter_than_cited(&self) -> BTreeMap<LogId, u64> {
+        let mut shorter = BTreeMap::new();
+        for cited in &self.cited {
+            let CitedLine { log, size, .. } = cited.line;
+            let misfit = self.misfit(cited);
+            if misfit.is_some_and(|finding| finding.verdict == Verdict::LogLostItsTail) {
+                let most = shorter.entry(log).or_insert(size);
+                *most = size.max(*most);
+            }
+        }
+        shorter
+    }
+
     /// What is wrong with a log that was cited.
     fn misfit(&self, cited: &Cited) -> Option<Finding> {
         let CitedLine { log, directory, size, root, .. } = cited.line;

@@ -168,6 +168,10 @@ async fn attach(
         durability: parts.durability,
     };
     let begun = async {
+        if parts.accepts_rollback.is_some() {
+            let cut = vault.shorter_than_cited(&registered, &misfits).await?;
+            misfits.extend(cut);
+        }
         vault.accept(parts, &registered, &misfits).await?;
         vault.cite_first(&registered, &attached).await;
         let found = vault.register_logs(&registered, &attached, &misfits, &pins.logs()).await?;

@@ -273,7 +273,10 @@ impl Registered {
             misfits.push(Tampered::AuditLogRolledBack { log, size: record.head.size });
         }
         if let Some(cut) = self.unregistered_cut(store, attached) {
-            let detail = "it ends before what it was begun with".into();
+            let detail =
+                "it ends before what it was begun with, and nothing was registered of it: \
+                          where no backup has more, take its file away"
+                    .into();
             let file = cut.to_string().into();
             return Err(AuditError::Malformed { file, line: 1, detail }.into());
         }
@@ -422,6 +425,36 @@ impl Vault {
             }
         }
         untold(&*self.sink, self.store, unconfirmed).await
+    }
+
+    /// Logs that agree with what is registered of them, and of which others cite more. That is looked
+    /// for where whoever opens the store accepts it: it takes all lines of all logs.
+    pub(super) async fn shorter_than_cited(
+        &self,
+        before: &Registered,
+        accepted: &[Tampered],
+    ) -> Result<Vec<Tampered>, Error> {
+        let Some(reader) = self.sink.reader() else { return Ok(Vec::new()) };
+        let (mut verifier, mut seen) = (Verifier::new(Some(self.store)), Vec::new());
+        for _ in 0..ATTEMPTS {
+            let known = seen.clone();
+            feed(reader, &mut verifier, &mut seen).await?;
+            if seen != known {
+                // What is cited was there before: another process may have written it since.
+                continue;
+            }
+            let shorter = verifier.shorter_than_cited().into_iter();
+            let is_accepted = |log: LogId| {
+                before.get(self.store, log).is_some_and(|record| record.stage >= LogStage::Lost)
+                    || accepted.iter().any(|it| it.is_loss_of(log))
+            };
+            return Ok(shorter
+                .filter(|(log, _)| !is_accepted(*log))
+                .map(|(log, size)| Tampered::AuditLogRolledBack { log, size })
+                .collect());
+        }
+        // Of a store that others write without a pause nothing is accepted that is not seen for sure.
+        Ok(Vec::new())
     }
 
     /// Says of logs that lines of them are gone, and that this was accepted. What is known of the
