@@ -127,7 +127,10 @@ impl Op {
 
 /// Operations that take effect together or not at all. Their keys are distinct.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch(Vec<Op>);
+pub struct Batch {
+    ops: Vec<Op>,
+    is_essential: bool,
+}
 
 impl Batch {
     /// A batch of these operations.
@@ -151,19 +154,32 @@ impl Batch {
                 return too_large("the keys of a batch are distinct");
             }
         }
-        Ok(Self(ops))
+        Ok(Self { ops, is_essential: false })
+    }
+
+    /// The same, as something that [takes access away](crate::ActionName::takes_access_away).
+    #[must_use]
+    pub fn essential(self) -> Self {
+        Self { is_essential: true, ..self }
+    }
+
+    /// Whether it takes access away. A backend that keeps room back does such a batch, and what
+    /// [`erase`](Storage::erase) asks for, where it refuses others for want of room.
+    #[must_use]
+    pub const fn is_essential(&self) -> bool {
+        self.is_essential
     }
 
     /// The operations.
     #[must_use]
     pub fn ops(&self) -> &[Op] {
-        &self.0
+        &self.ops
     }
 
     /// The operations, to keep.
     #[must_use]
     pub fn into_ops(self) -> Vec<Op> {
-        self.0
+        self.ops
     }
 }
 

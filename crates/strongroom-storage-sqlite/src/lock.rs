@@ -15,7 +15,7 @@ use strongroom_core::{NotDoneKind, StorageError};
 
 use crate::count::Counting;
 use crate::error;
-use crate::place::{Place, open_lock_file};
+use crate::place::{Place, open_or_create_private};
 
 /// How long to wait for other writers before `Busy`.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -112,7 +112,7 @@ impl Turnstile {
     }
 
     fn open(&self, ending: &str) -> Result<File, StorageError> {
-        open_lock_file(&self.place.beside(ending))
+        open_or_create_private(&self.place.beside(ending))
             .map_err(|e| error::io("opening the lock file", e))
     }
 }
@@ -171,7 +171,7 @@ fn try_lock(file: &File) -> Result<bool, StorageError> {
 
 /// Whether locks are honoured at all: a second handle must be refused what the first one holds.
 fn probe(place: &Place) -> Result<(), StorageError> {
-    let second = open_lock_file(&place.beside(".lock"))
+    let second = open_or_create_private(&place.beside(".lock"))
         .map_err(|e| error::io("opening the lock file", e))?;
     if !try_lock(&second)? {
         return Ok(());

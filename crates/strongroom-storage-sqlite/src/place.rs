@@ -160,7 +160,8 @@ impl Place {
 
     /// What others than the owner could do to the files that are there.
     pub(crate) fn loose_modes(&self) -> Vec<String> {
-        let files = ["", "-wal", "-shm", ".lock", ".lock-next"].map(|ending| self.beside(ending));
+        let files = ["", "-wal", "-shm", ".lock", ".lock-next", ".reserve"]
+            .map(|ending| self.beside(ending));
         let paths = files.iter().map(|file| (file, "600")).chain([(&self.directory, "700")]);
         let user = rustix::process::geteuid().as_raw();
         let mut found = Vec::new();
@@ -218,8 +219,8 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Opens a file of ours for locking, and creates it where there is none.
-pub(crate) fn open_lock_file(path: &Path) -> io::Result<File> {
+/// Opens a file of ours beside the database, and creates it where there is none.
+pub(crate) fn open_or_create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 

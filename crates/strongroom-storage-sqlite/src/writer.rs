@@ -4,14 +4,16 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, params};
-use strongroom_core::{Batch, Expect, Key, Op, Revision, StorageError, Written};
+use strongroom_core::{Batch, Expect, Key, NotDoneKind, Op, Revision, StorageError, Written};
 
-use crate::connection::{self, Purpose, WAL_BYTES, execute};
+use crate::connection::{self, PAGE_BYTES, Purpose, WAL_BYTES, execute};
 use crate::create::{self, Record};
 use crate::error;
 use crate::lock::Turn;
 use crate::place::Identity;
+use crate::reserve::{RESERVE_BYTES, Reserve};
 use crate::shared::Shared;
 
 /// Where automatic checkpoints cannot keep the write-ahead file below this, writers cut it.
@@ -24,6 +26,18 @@ const CUT_PATIENCE: Duration = Duration::from_millis(100);
 pub(crate) enum Request {
     Write(Batch),
     Erase(Vec<Key>),
+}
+
+impl Request {
+    /// The parts of it that must be done on a full disk too, each by itself.
+    fn essential(&self) -> Option<Vec<Self>> {
+        match self {
+            Self::Write(batch) => batch.is_essential().then(|| vec![Self::Write(batch.clone())]),
+            Self::Erase(keys) => {
+                Some(keys.iter().map(|key| Self::Erase(vec![key.clone()])).collect())
+            }
+        }
+    }
 }
 
 /// What was done.
@@ -40,11 +54,15 @@ pub(crate) struct Writer {
     open: Option<(Connection, Identity)>,
     stamp: Option<Stamp>,
     cut_at: u64,
+    reserve: Reserve,
+    /// Whether what was kept back is used, so that nothing may make the database grow.
+    spares_room: bool,
 }
 
 impl Writer {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, open: None, stamp: None, cut_at: WAL_CUT_BYTES }
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let reserve = Reserve::new(&shared.place);
+        Self { shared, open: None, stamp: None, cut_at: WAL_CUT_BYTES, reserve, spares_room: false }
     }
 
     /// Does what it can of the requests and answers each. A conflict of one concerns no other.
@@ -86,9 +104,7 @@ impl Writer {
             None => self.create(&turn, requests)?,
             Some(_) => None,
         };
-        if self.open.is_none() {
-            self.open = connection::open(&shared.place, Purpose::Writing)?;
-        }
+        self.reopened()?;
         let Some((open, identity)) = &self.open else { return Err(connection::replaced()) };
         if shared.place.identity()? != Some(*identity) {
             self.open = None;
@@ -109,6 +125,10 @@ impl Writer {
             None => answers.extend(self.transact(&turn, requests)),
         }
         self.cut_wal(requests.iter().any(|request| matches!(request, Request::Erase(_))));
+        self.reserve.lay_out();
+        if self.reserve.is_whole() {
+            self.spare_room(false);
+        }
         Ok(answers)
     }
 
@@ -166,16 +186,49 @@ impl Writer {
                 .chunks(1)
                 .flat_map(|one| match self.reopened().and_then(|()| self.transaction(turn, one)) {
                     Ok(done) => done.into_iter().map(Ok).collect(),
-                    Err(e) => vec![Err(e)],
+                    Err(e) => vec![self.spend_reserve(turn, one, e)],
                 })
                 .collect(),
+            Err(e) if requests.len() == 1 => vec![self.spend_reserve(turn, requests, e)],
             Err(e) => repeated(e, requests.len()),
         }
+    }
+
+    /// Does what there was no room for in that which is kept back for it.
+    fn spend_reserve(
+        &mut self,
+        turn: &Turn<'_>,
+        one: &[Request],
+        refused: StorageError,
+    ) -> Result<Done, StorageError> {
+        let is_full = matches!(refused, StorageError::NotDone { kind: NotDoneKind::Full, .. });
+        let parts = one.first().filter(|_| is_full).and_then(Request::essential);
+        let Some(parts) = parts else { return Err(refused) };
+        let mut done = None;
+        for part in parts {
+            // What is to be erased nobody can read any more: the other half is for what they can.
+            let at_least = if matches!(part, Request::Erase(_)) { RESERVE_BYTES / 2 } else { 1 };
+            if self.reserve.give_up() < at_least {
+                self.reserve.lay_out();
+                return Err(refused);
+            }
+            let answers = self.reopened().and_then(|()| {
+                self.spare_room(true);
+                self.transaction(turn, &[part])
+            });
+            // Erased pages are overwritten, by way of the write-ahead file: what one part has used
+            // of the room there the next one uses again, where that can be carried over.
+            self.cut_wal(true);
+            self.reserve.lay_out();
+            done = answers?.into_iter().next();
+        }
+        done.ok_or(refused)
     }
 
     fn reopened(&mut self) -> Result<(), StorageError> {
         if self.open.is_none() {
             self.open = connection::open(&self.shared.place, Purpose::Writing)?;
+            self.spares_room = false;
         }
         Ok(())
     }
@@ -228,10 +281,37 @@ impl Writer {
         Ok(done)
     }
 
+    /// While the reserve is used: pages that are new go to the write-ahead file and no second time to
+    /// the database, which would take all that was given up.
+    fn spare_room(&mut self, spares: bool) {
+        let Some((connection, _)) = self.open.as_ref().filter(|_| self.spares_room != spares)
+        else {
+            return;
+        };
+        let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        let is_set = connection.set_db_config(no_checkpoint, spares).is_ok()
+            && connection
+                .pragma_update(None, "wal_autocheckpoint", if spares { 0 } else { 1000 })
+                .is_ok();
+        if is_set {
+            self.spares_room = spares;
+        }
+    }
+
+    /// Whether the database has pages that are in the write-ahead file alone.
+    fn would_grow(&self, connection: &Connection) -> bool {
+        let pages = connection.query_row("PRAGMA page_count", [], |row| row.get::<_, u32>(0));
+        let length = fs::metadata(self.shared.place.database()).map_or(0, |found| found.len());
+        pages.is_ok_and(|pages| u64::from(pages) * u64::from(PAGE_BYTES) > length)
+    }
+
     /// Keeps the write-ahead file small beside readers, and takes erased bytes out of it. The
     /// caller holds the lock. Nothing rests on its success.
     fn cut_wal(&mut self, erased: bool) {
         let Some((connection, _)) = &self.open else { return };
+        if self.spares_room && self.would_grow(connection) {
+            return;
+        }
         let size = || fs::metadata(self.shared.place.beside("-wal")).map_or(0, |found| found.len());
         if !erased && size() < self.cut_at {
             return;

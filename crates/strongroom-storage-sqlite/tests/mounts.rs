@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use futures_executor::block_on;
-use strongroom_core::{NotDoneKind, Storage, StorageError};
+use strongroom_core::{Batch, Expect, Key, NotDoneKind, Op, Storage, StorageError, Written};
 use strongroom_storage_sqlite::SqliteStorage;
 use tempfile::tempdir;
 
@@ -89,11 +89,12 @@ fn fc_112_a_read_only_mount_is_told_and_takes_nothing() {
     assert_eq!(value(&storage, "k"), Some(b"v".to_vec()));
 }
 
-/// A full disk refuses one write and spares the store: a file system of 1 MiB.
+/// A full disk refuses one write and spares the store, which has room kept back for another: a file
+/// system of 2 MiB.
 #[test]
 fn a_full_disk_refuses_and_recovers() {
     let dir = tempdir().unwrap();
-    let tmpfs = ["-t", "tmpfs", "-o", "size=1m", "tmpfs"];
+    let tmpfs = ["-t", "tmpfs", "-o", "size=2m", "tmpfs"];
     let Some(_mount) = Mount::new(&tmpfs, dir.path()) else { return };
     let storage = SqliteStorage::open(dir.path().join("room/secrets.db")).unwrap();
     insert(&storage, "small", b"v");
@@ -109,10 +110,27 @@ fn a_full_disk_refuses_and_recovers() {
     for (n, kind) in kinds.iter().enumerate() {
         assert_eq!(value(&storage, &format!("k{n}")).is_some(), kind.is_ok());
     }
+    // What takes access away is done, and what erases; that makes no room for others.
+    let essential = |key: &str| {
+        let (key, value) = (Key::new(key.as_bytes()), vec![2; 4_000]);
+        let put = Op::Put { key, expect: Expect::Absent, value };
+        block_on(storage.write(Batch::new(vec![put]).unwrap().essential()))
+    };
+    for n in 0..8 {
+        assert!(matches!(essential(&format!("e{n}")), Ok(Written::Committed { .. })), "{n}");
+    }
+    block_on(storage.erase(&[Key::new(*b"small")])).unwrap();
+    assert_eq!(value(&storage, "small"), None);
+    assert!(try_insert(&storage, "more", &[1; 60_000]).is_err());
+    // It is not for ever.
+    let refused = (8..100).find_map(|n| essential(&format!("e{n}")).err());
+    assert_eq!(refused.unwrap().kind(), full);
     // The store is whole, and goes on without a restart once there is room.
-    assert_eq!(value(&storage, "small"), Some(b"v".to_vec()));
+    assert_eq!(value(&storage, "e7"), Some(vec![2; 4_000]));
     fs::remove_file(ballast).unwrap();
     insert(&storage, "room again", &[1; 60_000]);
+    let reserve = fs::metadata(dir.path().join("room/secrets.db.reserve")).unwrap();
+    assert_eq!(reserve.len(), 512 * 1024, "it is kept back again");
 }
 
 /// A mount that is undone on drop.

@@ -96,7 +96,8 @@ fn files_are_for_the_owner_alone_while_in_use_and_after() {
         assert_eq!(mode(&room.join(&name)), 0o600, "{name}");
     }
     drop(storage);
-    assert_eq!(names(&room), ["secrets.db", "secrets.db.lock", "secrets.db.lock-next"]);
+    let ours = ["secrets.db", "secrets.db.lock", "secrets.db.lock-next", "secrets.db.reserve"];
+    assert_eq!(names(&room), ours);
 }
 
 #[test]

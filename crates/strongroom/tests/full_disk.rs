@@ -1,5 +1,6 @@
 //! A store whose log lies on a disk that is full: a file system of 2 MiB. Where mounting is not
 //! allowed the test says so loudly, and fails under CI.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs;
 use std::io::Write as _;
@@ -22,12 +23,25 @@ fn is_full<T>(answer: &Result<T, Error>) -> bool {
 fn on_a_full_disk_access_can_be_taken_away_and_nothing_be_read() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let Some(_mount) = Mount::tmpfs("size=2m", disk.path()) else { return };
+    is_right_on_a_full_disk(dir.path(), disk.path());
+}
+
+/// FC-115: the same where storage and log share the disk.
+#[test]
+fn fc_115_on_a_full_disk_a_store_of_one_directory_does_what_takes_access_away() {
+    let disk = tempfile::tempdir().unwrap();
+    let Some(_mount) = Mount::tmpfs("size=4m", disk.path()) else { return };
+    is_right_on_a_full_disk(disk.path(), disk.path());
+}
+
+/// Takes access away on a full disk that has the log, and perhaps the storage.
+fn is_right_on_a_full_disk(dir: &Path, disk: &Path) {
     let (owner, clock) = (Principal::user("alice"), ManualClock::new());
     let room = Strongroom::builder()
-        .storage(SqliteStorage::open(dir.path().join("secrets.db")).unwrap())
+        .storage(SqliteStorage::open(dir.join("secrets.db")).unwrap())
         .seal(Passphrase::new("pass phrase").with_cost(Argon2Cost::LEAST))
         .policy(Policy::owned_by(&owner))
-        .audit(FileLog::open(disk.path().join("audit")).unwrap())
+        .audit(FileLog::open(disk.join("audit")).unwrap())
         .clock(clock.clone())
         .blocking()
         .create()
@@ -36,7 +50,9 @@ fn on_a_full_disk_access_can_be_taken_away_and_nothing_be_read() {
     for name in ["kept", "disabled", "destroyed", "purged"] {
         alice.put(&*format!("prod/{name}"), Opaque::new(name.as_bytes())).unwrap();
     }
-    let ballast = disk.path().join("ballast");
+    // Its pages are more than what is kept back, and are overwritten as they are erased.
+    alice.put("prod/large", Opaque::new(vec![7; 900_000].as_slice())).unwrap();
+    let ballast = disk.join("ballast");
     let mut file = fs::File::create(&ballast).unwrap();
     while file.write_all(&[0; 512]).is_ok() {}
     drop(file);
@@ -69,6 +85,11 @@ fn on_a_full_disk_access_can_be_taken_away_and_nothing_be_read() {
     alice.disable("prod/disabled").unwrap();
     alice.destroy("prod/destroyed").unwrap();
     alice.purge("prod/purged").unwrap();
+    alice.purge("prod/large").unwrap();
+    for _ in 0..8 {
+        alice.disable("prod/disabled").unwrap();
+    }
+    alice.put("prod/new", Opaque::new(b"x")).unwrap_err();
 
     // There is room again: all goes on, and nobody is accused.
     fs::remove_file(&ballast).unwrap();
@@ -78,6 +99,7 @@ fn on_a_full_disk_access_can_be_taken_away_and_nothing_be_read() {
     alice.get::<Opaque>("prod/destroyed").unwrap_err();
     alice.get::<Opaque>("prod/purged").unwrap_err();
     alice.put("prod/new", Opaque::new(b"x")).unwrap();
+    alice.sweep("prod").unwrap();
     let report = alice.verify().unwrap();
     assert!(report.findings.is_empty(), "{report:?}");
     room.close().unwrap();

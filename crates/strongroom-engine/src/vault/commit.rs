@@ -104,6 +104,8 @@ impl Vault {
             before = change.blobs.into_iter().map(put_blob).collect();
         }
         let batch = Batch::new(ops)?;
+        let is_essential = cause.action.takes_access_away();
+        let batch = if is_essential { batch.essential() } else { batch };
 
         let intent = AuditRecord::Intent(IntentRecord {
             at: self.clock.now(),
