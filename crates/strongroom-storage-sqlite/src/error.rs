@@ -57,10 +57,12 @@ fn kind_of(error: &rusqlite::Error) -> NotDoneKind {
         return NotDoneKind::Damaged;
     };
     match failure.extended_code {
-        ffi::SQLITE_IOERR_SHMOPEN
-        | ffi::SQLITE_IOERR_SHMSIZE
-        | ffi::SQLITE_IOERR_SHMLOCK
-        | ffi::SQLITE_IOERR_SHMMAP => return NotDoneKind::Unsuitable,
+        // It is made as a database is opened that nobody has open. Where there is no room for it, there
+        // is none for anything.
+        ffi::SQLITE_IOERR_SHMSIZE => return NotDoneKind::Full,
+        ffi::SQLITE_IOERR_SHMOPEN | ffi::SQLITE_IOERR_SHMLOCK | ffi::SQLITE_IOERR_SHMMAP => {
+            return NotDoneKind::Unsuitable;
+        }
         _ => {}
     }
     match failure.code {
@@ -100,6 +102,7 @@ mod tests {
             (ffi::SQLITE_IOERR, NotDoneKind::Unreachable),
             (ffi::SQLITE_IOERR_SHMMAP, NotDoneKind::Unsuitable),
             (ffi::SQLITE_IOERR_SHMOPEN, NotDoneKind::Unsuitable),
+            (ffi::SQLITE_IOERR_SHMSIZE, NotDoneKind::Full),
         ];
         for (code, kind) in cases {
             assert_eq!(sqlite("x", failure(code)).kind(), Some(kind), "{code}");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -18,6 +19,10 @@ use crate::shared::Shared;
 
 /// Where automatic checkpoints cannot keep the write-ahead file below this, writers cut it.
 const WAL_CUT_BYTES: u64 = 2 * WAL_BYTES;
+/// What SQLite sets by itself.
+const USUAL_CHECKPOINT_PAGES: u32 = 1_000;
+/// So many keys are erased in what is kept back while others wait to write.
+const MOST_ERASED: usize = 16;
 /// How long cutting the write-ahead file waits for readers.
 const CUT_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -26,18 +31,6 @@ const CUT_PATIENCE: Duration = Duration::from_millis(100);
 pub(crate) enum Request {
     Write(Batch),
     Erase(Vec<Key>),
-}
-
-impl Request {
-    /// The parts of it that must be done on a full disk too, each by itself.
-    fn essential(&self) -> Option<Vec<Self>> {
-        match self {
-            Self::Write(batch) => batch.is_essential().then(|| vec![Self::Write(batch.clone())]),
-            Self::Erase(keys) => {
-                Some(keys.iter().map(|key| Self::Erase(vec![key.clone()])).collect())
-            }
-        }
-    }
 }
 
 /// What was done.
@@ -72,6 +65,10 @@ impl Writer {
 
     /// Closes the connection, or leaves it alone where it belongs to another process.
     pub(crate) fn close(&mut self, forked: bool) {
+        // Without the lock: what two lay out at a time is the same.
+        if !forked && self.spares_room && self.reserve.lay_out() {
+            self.spare_room(false);
+        }
         let open = self.open.take();
         if forked {
             std::mem::forget(open);
@@ -125,9 +122,9 @@ impl Writer {
             None => answers.extend(self.transact(&turn, requests)),
         }
         self.cut_wal(requests.iter().any(|request| matches!(request, Request::Erase(_))));
-        self.reserve.lay_out();
-        if self.reserve.is_whole() {
+        if self.reserve.lay_out() && self.spares_room {
             self.spare_room(false);
+            self.cut_wal(true);
         }
         Ok(answers)
     }
@@ -201,28 +198,64 @@ impl Writer {
         one: &[Request],
         refused: StorageError,
     ) -> Result<Done, StorageError> {
-        let is_full = matches!(refused, StorageError::NotDone { kind: NotDoneKind::Full, .. });
-        let parts = one.first().filter(|_| is_full).and_then(Request::essential);
-        let Some(parts) = parts else { return Err(refused) };
-        let mut done = None;
-        for part in parts {
-            // What is to be erased nobody can read any more: the other half is for what they can.
-            let at_least = if matches!(part, Request::Erase(_)) { RESERVE_BYTES / 2 } else { 1 };
-            if self.reserve.give_up() < at_least {
-                self.reserve.lay_out();
-                return Err(refused);
+        match one {
+            _ if !is_full(&refused) => Err(refused),
+            [Request::Write(batch)] if batch.is_essential() => self.spend(turn, one, 0, refused),
+            [Request::Erase(keys)] => self.erase_in_reserve(turn, keys, refused),
+            _ => Err(refused),
+        }
+    }
+
+    /// Erases key by key: the pages of each are overwritten, by way of the write-ahead file, and what
+    /// one has used of the room there the next one uses again where it can be carried over. What is to
+    /// be erased nobody can read any more, so half of the room stays for what they can.
+    fn erase_in_reserve(
+        &mut self,
+        turn: &Turn<'_>,
+        keys: &[Key],
+        refused: StorageError,
+    ) -> Result<Done, StorageError> {
+        let mut erased = 0;
+        for key in keys.iter().take(MOST_ERASED) {
+            let one = [Request::Erase(vec![key.clone()])];
+            let stops = self.shared.stop.load(Ordering::Relaxed);
+            let half = RESERVE_BYTES / 2;
+            if stops || self.spend(turn, &one, half, error::again(&refused)).is_err() {
+                break;
             }
-            let answers = self.reopened().and_then(|()| {
-                self.spare_room(true);
-                self.transaction(turn, &[part])
-            });
-            // Erased pages are overwritten, by way of the write-ahead file: what one part has used
-            // of the room there the next one uses again, where that can be carried over.
+            erased += 1;
             self.cut_wal(true);
             self.reserve.lay_out();
-            done = answers?.into_iter().next();
         }
-        done.ok_or(refused)
+        match erased {
+            0 => Err(refused),
+            all if all == keys.len() => Ok(Done::Erased),
+            _ => Err(StorageError::indeterminate(
+                "the disk is full, and some of it was erased: make room, then try again",
+            )),
+        }
+    }
+
+    /// Does one request, giving up room step by step until so much is left.
+    fn spend(
+        &mut self,
+        turn: &Turn<'_>,
+        one: &[Request],
+        keep: u64,
+        refused: StorageError,
+    ) -> Result<Done, StorageError> {
+        let mut refused = refused;
+        while self.reserve.give_up(keep) {
+            let done = self.reopened().and_then(|()| {
+                self.spare_room(true);
+                self.transaction(turn, one)
+            });
+            match done {
+                Err(error) if is_full(&error) => refused = error,
+                done => return Ok(done?.into_iter().next().unwrap_or(Done::Erased)),
+            }
+        }
+        Err(refused)
     }
 
     fn reopened(&mut self) -> Result<(), StorageError> {
@@ -288,14 +321,11 @@ impl Writer {
         else {
             return;
         };
-        let no_checkpoint = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        let is_set = connection.set_db_config(no_checkpoint, spares).is_ok()
-            && connection
-                .pragma_update(None, "wal_autocheckpoint", if spares { 0 } else { 1000 })
-                .is_ok();
-        if is_set {
-            self.spares_room = spares;
-        }
+        // Where one of them cannot be set, less is spared.
+        let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, spares);
+        let pages = if spares { 0 } else { USUAL_CHECKPOINT_PAGES };
+        let _ = connection.pragma_update(None, "wal_autocheckpoint", pages);
+        self.spares_room = spares;
     }
 
     /// Whether the database has pages that are in the write-ahead file alone.
@@ -309,10 +339,10 @@ impl Writer {
     /// caller holds the lock. Nothing rests on its success.
     fn cut_wal(&mut self, erased: bool) {
         let Some((connection, _)) = &self.open else { return };
-        if self.spares_room && self.would_grow(connection) {
+        let size = || fs::metadata(self.shared.place.beside("-wal")).map_or(0, |found| found.len());
+        if self.spares_room && size() < self.cut_at && self.would_grow(connection) {
             return;
         }
-        let size = || fs::metadata(self.shared.place.beside("-wal")).map_or(0, |found| found.len());
         if !erased && size() < self.cut_at {
             return;
         }
@@ -322,6 +352,10 @@ impl Writer {
         let _ = connection.busy_timeout(usual);
         self.cut_at = (size() + WAL_BYTES).max(WAL_CUT_BYTES);
     }
+}
+
+fn is_full(error: &StorageError) -> bool {
+    error.kind() == Some(NotDoneKind::Full)
 }
 
 /// Whether a request can be the first of a database: it puts, and expects nothing to be there.

@@ -33,6 +33,9 @@ pub enum Call {
 pub enum Fault {
     /// It is not done, and says so.
     Fail(NotDoneKind),
+    /// As by a backend whose disk is full, and that keeps room back: what writes fails with `Full`,
+    /// but for [essential](Batch::is_essential) batches and what erases.
+    Full,
     /// It is not done, but the caller is told that this is not known. A read or list fails as
     /// `Unreachable`, since it has no effect to be in doubt.
     LostRequest,
@@ -165,6 +168,7 @@ impl<S: Storage> Storage for FaultyStorage<S> {
             self.plan().late.push(batch);
             return Err(lost(Call::Write));
         }
+        let fault = fault.filter(|fault| *fault != Fault::Full || !batch.is_essential());
         under(Call::Write, fault, self.inner.write(batch)).await
     }
 
@@ -197,6 +201,12 @@ async fn under<T>(
     match fault {
         None => effect.await,
         Some(Fault::Fail(kind)) => Err(StorageError::not_done(kind, "the test says so")),
+        Some(Fault::Full) => match call {
+            Call::Write | Call::Backup => {
+                Err(StorageError::not_done(NotDoneKind::Full, "the test says so"))
+            }
+            Call::Read | Call::List | Call::Erase => effect.await,
+        },
         Some(Fault::LostRequest | Fault::Late) => Err(lost(call)),
         Some(Fault::LostReply) => effect.await.and(Err(lost(call))),
         Some(Fault::Delay { before, after }) => {
@@ -262,6 +272,16 @@ mod tests {
         storage.heal();
         assert!(block_on(storage.read(&[])).is_ok());
         assert_eq!(storage.calls(Call::Read), 5);
+    }
+
+    #[test]
+    fn a_full_one_takes_what_is_essential() {
+        let storage = FaultyStorage::new(MemoryStorage::new());
+        storage.every(Call::Write, Fault::Full);
+        assert_eq!(block_on(storage.write(put(1))).unwrap_err().kind(), Some(NotDoneKind::Full));
+        assert!(block_on(storage.write(put(1).essential())).is_ok());
+        storage.every(Call::Erase, Fault::Full);
+        assert!(block_on(storage.erase(&[Key::new([1])])).is_ok());
     }
 
     #[test]

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use strongroom_core::{
-    AuditRecord, Batch, Digest, Durability, Expect, IntentRecord, Key, LogId, Namespace, Op,
-    Outcome, OutcomeRecord, Receipt, RecordKind, Revision, SecretPath, StorageError, StoreId,
-    Target, Version, WriteId, Written,
+    AuditRecord, Batch, Digest, Durability, Expect, Importance, IntentRecord, Key, LogId,
+    Namespace, Op, Outcome, OutcomeRecord, Receipt, RecordKind, Revision, SecretPath, StorageError,
+    StoreId, Target, Version, WriteId, Written,
 };
 use strongroom_crypto::{Context, Purpose};
 
@@ -104,9 +104,6 @@ impl Vault {
             before = change.blobs.into_iter().map(put_blob).collect();
         }
         let batch = Batch::new(ops)?;
-        let is_essential = cause.action.takes_access_away();
-        let batch = if is_essential { batch.essential() } else { batch };
-
         let intent = AuditRecord::Intent(IntentRecord {
             at: self.clock.now(),
             decision: cause.receipt.index,
@@ -121,6 +118,8 @@ impl Vault {
             target: change.place.target(),
             erases: change.erases,
         });
+        let is_essential = intent.importance() == Importance::Essential;
+        let batch = if is_essential { batch.essential() } else { batch };
         let doubt = Doubt::new(
             change.place,
             change.key,

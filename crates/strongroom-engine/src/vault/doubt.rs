@@ -261,8 +261,10 @@ impl Vault {
             return Ok(Outcome::Lost);
         }
         let sent = self.may_send_again(doubt).await?;
+        // Essential like the outcome that is recorded then: without it nothing else is done on that
+        // path.
         if sent {
-            match self.storage.write(doubt.batch.clone()).await {
+            match self.storage.write(doubt.batch.clone().essential()).await {
                 Ok(Written::Committed { .. }) => return Ok(Outcome::Done),
                 Ok(Written::Conflict { .. }) => {}
                 Err(error) => {
