@@ -1,5 +1,6 @@
 //! An anchor in a directory.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,6 +12,8 @@ use crate::dir::create_dir;
 
 const PIN: &str = "pin";
 const DRAFT: &str = "draft";
+/// How often a directory is looked at that changes meanwhile.
+const LOOKS: usize = 64;
 /// No pin is longer; what is, somebody else has put there.
 const MAX_PIN_BYTES: u64 = 4096;
 
@@ -66,28 +69,38 @@ impl Anchor for FileAnchor {
     }
 }
 
+/// All pins of one moment: those that were there before and after all were read. A look at a directory
+/// that changes may show neither a pin that goes nor the one that covers it.
 fn load(dir: &Path) -> io::Result<Vec<Pin>> {
+    let mut paths = list(dir)?;
+    for _ in 0..LOOKS {
+        let pins: io::Result<Vec<Pin>> =
+            paths.iter().map(|(log, path)| Ok(Pin { log: *log, record: read(path)? })).collect();
+        let now = list(dir)?;
+        if now == paths {
+            return pins;
+        }
+        paths = now;
+    }
+    Err(io::Error::other("its pins change whenever they are looked at"))
+}
+
+/// The files of pins, by log.
+fn list(dir: &Path) -> io::Result<BTreeMap<LogId, PathBuf>> {
     let entries = match std::fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         entries => entries?,
     };
-    let mut pins = Vec::new();
+    let mut paths = BTreeMap::new();
     for entry in entries {
         let path = entry?.path();
         let name = path.file_stem().and_then(|name| name.to_str());
         let Some(log) = name.and_then(|name| name.parse().ok()) else { continue };
-        if path.extension().is_none_or(|end| end != PIN) {
-            continue;
-        }
-        match read(&path) {
-            Ok(record) => pins.push(Pin { log, record }),
-            // Another process has just covered it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        if path.extension().is_some_and(|end| end == PIN) {
+            paths.insert(log, path);
         }
     }
-    pins.sort_unstable_by_key(|pin| pin.log);
-    Ok(pins)
+    Ok(paths)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -68,6 +68,8 @@ pub struct Verifier {
     registry: Registry,
     /// The newest snapshot.
     snapshot: Option<Box<Snapshot>>,
+    /// Where the first snapshot ends that tells of a log that it was pruned, and its number.
+    pruned_first: BTreeMap<LogId, (u64, Receipt)>,
     /// Lines of logs that a snapshot is known to tell again: they are checked, and tell nothing.
     covers: Coverage,
     late: bool,
@@ -161,6 +163,7 @@ impl Verifier {
             stored: HashMap::new(),
             registry: Registry::default(),
             snapshot: None,
+            pruned_first: BTreeMap::new(),
             covers: Coverage::new(),
             late: false,
             findings: Vec::new(),

@@ -333,6 +333,32 @@ fn a_pin_that_arrives_when_its_log_is_pruned_accuses_nobody_and_goes() {
     is_set_back(place.try_open(), log);
 }
 
+/// The snapshot that tells of its log does not show that the storage has what the pin asks for.
+#[test]
+fn a_storage_from_before_is_found_though_the_log_of_the_pin_was_pruned() {
+    let place = Place::new();
+    let reader = place.open();
+    alice(&reader).create_namespace("prod").unwrap();
+    reader.checkpoint().unwrap();
+    let writer = place.open();
+    put(&writer, "revoked");
+    writer.checkpoint().unwrap();
+    let before = place.storage.snapshot();
+    put(&writer, "in force");
+    let log = writer.log();
+    writer.close().unwrap();
+    // By somebody who tells no anchor.
+    place.clock.advance(Duration::from_secs(120));
+    let pruner = place.builder(&place.dir("audit")).blocking().open().unwrap();
+    assert!(alice(&pruner).prune(Duration::from_secs(60)).unwrap().logs > 0);
+    let pinned = alice(&reader).with_freshness(Freshness::Pinned);
+    let read: Opaque = pinned.get("prod/db").unwrap();
+    assert!(read.value().expose(|bytes| bytes == b"in force"));
+    place.storage.restore(before);
+    is_set_back(pinned.get::<Opaque>("prod/db").map(drop), log);
+    assert!(place.try_open().is_err());
+}
+
 #[test]
 fn what_was_set_back_on_purpose_is_accepted_once() {
     let place = Place::new();

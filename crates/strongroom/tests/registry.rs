@@ -223,6 +223,44 @@ fn a_log_that_is_set_back_with_its_record_is_found_by_what_the_next_one_cites() 
     place.open();
 }
 
+/// Behind the last line that is signed of a log whose process died, anybody can write.
+#[test]
+fn what_is_cited_without_a_signature_makes_no_log_a_lost_one() {
+    let place = Place::new();
+    let ended = place.used();
+    let live = place.open();
+    put(&live, 1);
+    live.checkpoint().unwrap();
+    let dies = place.open();
+    put(&dies, 1);
+    let dead = place.file(dies.log());
+    drop(dies);
+    let lines = fs::read(&dead).unwrap();
+    let lines: Vec<u8> = lines.split(|byte| *byte == 0).next().unwrap().to_vec();
+    let text = String::from_utf8(lines).unwrap();
+    let cited = text.lines().find(|line| line.starts_with(r#"{"t":"cited""#)).unwrap();
+    let size = cited.split(r#""size":""#).nth(1).unwrap().split('"').next().unwrap();
+    let told = cited.split(r#""log":""#).nth(1).unwrap().split('"').next().unwrap();
+    let forged: String = [ended, live.log()]
+        .map(|log| {
+            let line = cited.replace(told, &log.to_string());
+            line.replace(&format!(r#""size":"{size}""#), r#""size":"99""#) + "\n"
+        })
+        .concat();
+    fs::write(&dead, text + &forged).unwrap();
+
+    let room = place.open_accepting("to see what it takes").unwrap();
+    let stage = |log: LogId| {
+        let key = strongroom::Key::new([&[5], log.as_bytes().as_slice()].concat());
+        place.storage.snapshot()[&key].value[49]
+    };
+    assert_eq!((stage(ended), stage(live.log())), (2, 1), "ended, and open");
+    put(&live, 1);
+    live.checkpoint().unwrap();
+    live.close().unwrap();
+    room.close().unwrap();
+}
+
 /// Each log of a long row tells of some before it, and not of all.
 #[test]
 fn a_log_cites_the_last_that_ended() {

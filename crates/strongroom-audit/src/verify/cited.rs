@@ -39,7 +39,8 @@ impl Verifier {
         }
     }
 
-    /// The logs of which another one cites more lines than were fed, and how many at most, by log.
+    /// The logs of which another one has cited more lines than were fed, under its signature, and how
+    /// many at most, by log.
     ///
     /// ```
     /// use strongroom_audit::Verifier;
@@ -50,13 +51,19 @@ impl Verifier {
         let mut shorter = BTreeMap::new();
         for cited in &self.cited {
             let CitedLine { log, size, .. } = cited.line;
-            let misfit = self.misfit(cited);
+            let misfit = self.misfit(cited).filter(|_| self.is_signed(cited.by));
             if misfit.is_some_and(|finding| finding.verdict == Verdict::LogLostItsTail) {
                 let most = shorter.entry(log).or_insert(size);
                 *most = size.max(*most);
             }
         }
         shorter
+    }
+
+    /// Whether the writer of a log has signed that line.
+    fn is_signed(&self, at: Receipt) -> bool {
+        let state = self.logs.get(&at.log);
+        state.is_some_and(|state| state.is_certified && at.index < state.signed.size)
     }
 
     /// What is wrong with a log that was cited.

@@ -23,6 +23,8 @@ pub(crate) struct Snapshot {
     pub(crate) elsewhere: bool,
     /// A line of it was perhaps written after the storage was read, and so perhaps what it tells.
     late: bool,
+    /// Its last line.
+    end: Option<Receipt>,
 }
 
 impl Snapshot {
@@ -77,6 +79,7 @@ impl Snapshots {
                     return Err("lines of its snapshot are missing");
                 }
                 whole.elsewhere = line.elsewhere;
+                whole.end = Some(at);
                 self.unsigned = Some(whole);
                 return Ok(());
             }
@@ -126,6 +129,12 @@ pub(crate) struct Standing {
 impl Verifier {
     /// Takes a snapshot that counts: the newest is all that is needed.
     pub(super) fn take_snapshot(&mut self, snapshot: Box<Snapshot>) {
+        if let Some(end) = snapshot.end {
+            for log in snapshot.parts.values().filter(|it| it.rest.is_nothing()).map(|it| it.log) {
+                let first = self.pruned_first.entry(log).or_insert((snapshot.number, end));
+                *first = (snapshot.number, end).min(*first);
+            }
+        }
         if self.snapshot.as_ref().is_none_or(|known| known.number < snapshot.number) {
             self.snapshot = Some(snapshot);
         }
@@ -171,6 +180,19 @@ impl Verifier {
     #[must_use]
     pub fn pruned_lines(&self, log: LogId) -> Option<u64> {
         self.pruned(log).map(|part| part.size)
+    }
+
+    /// The last line of the first snapshot that was fed and tells that a log was pruned, all of it. A
+    /// storage that does not know of that line is from before.
+    ///
+    /// ```
+    /// use strongroom_audit::Verifier;
+    /// use strongroom_core::LogId;
+    /// assert_eq!(Verifier::new(None).pruned_by(LogId::from_bytes([1; 8])), None);
+    /// ```
+    #[must_use]
+    pub fn pruned_by(&self, log: LogId) -> Option<Receipt> {
+        self.pruned_first.get(&log).map(|(_, end)| *end)
     }
 
     /// A verifier that knows beforehand what this one did.

@@ -7,6 +7,9 @@ use super::registry::{Registered, untold};
 use super::{Freshness, Vault};
 use crate::error::{Error, Tampered, Unavailable};
 
+/// How often pins and storage are looked at where the pins move on in between.
+pub(super) const LOOKS: usize = 8;
+
 /// The pins of a store, verified.
 #[derive(Default)]
 pub(super) struct Pins(Vec<RegistryRecord>);
@@ -81,17 +84,18 @@ impl Vault {
             "this store has no anchor: give its builder one, or ask for another freshness",
         ))?;
         let mut pins = Pins::load(&**anchor, self.store).await?;
-        loop {
+        let mut misfits = Vec::new();
+        for _ in 0..LOOKS {
             let registered = Registered::of(&*self.storage, &pins.keys()).await?;
-            let misfits = pins.misfits(|log| registered.get(self.store, log));
-            if let Some(now) = pins.moved_since(Some(&**anchor), self.store, &misfits).await? {
-                pins = now;
-                continue;
+            misfits = pins.misfits(|log| registered.get(self.store, log));
+            match pins.moved_since(Some(&**anchor), self.store, &misfits).await? {
+                Some(now) => pins = now,
+                None => break,
             }
-            // A pin that was on its way when its log ended may land when that is pruned.
-            let misfit = untold(&*self.sink, self.store, misfits).await?.pop();
-            return misfit.map_or(Ok(Freshness::Current), |misfit| Err(misfit.into()));
         }
+        // A pin that was on its way when its log ended may land when that is pruned.
+        let misfit = untold(&*self.storage, &*self.sink, self.store, misfits).await?.pop();
+        misfit.map_or(Ok(Freshness::Current), |misfit| Err(misfit.into()))
     }
 
     /// Pins the own log by its registry record, which is stored now.

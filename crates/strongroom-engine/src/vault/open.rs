@@ -11,7 +11,7 @@ use strongroom_core::{
 };
 use strongroom_crypto::{Keyring, KeyringError, Lineage, SealEntry, SealedKeyring, Suite};
 
-use super::anchor::Pins;
+use super::anchor::{LOOKS, Pins};
 use super::cache::HeadCache;
 use super::doubt::Doubts;
 use super::keys::{Identity, KeySlot, Namespaces, OpenKeys};
@@ -121,15 +121,17 @@ async fn attach(
         Some(anchor) => Pins::load(anchor, store).await?,
         None => Pins::default(),
     };
-    let (registered, misfits) = loop {
-        let registered = Registered::read(&*parts.storage).await?;
-        let misfits = pins.misfits(|log| registered.get(store, log));
+    let (mut registered, mut misfits) = (Registered::default(), Vec::new());
+    for _ in 0..LOOKS {
+        registered = Registered::read(&*parts.storage).await?;
+        misfits = pins.misfits(|log| registered.get(store, log));
         match pins.moved_since(anchor, store, &misfits).await? {
             Some(now) => pins = now,
-            None => break (registered, misfits),
+            None => break,
         }
-    };
-    let mut misfits = refuse(parts, untold(&*parts.sink, store, misfits).await?)?;
+    }
+    let misfits = untold(&*parts.storage, &*parts.sink, store, misfits).await?;
+    let mut misfits = refuse(parts, misfits)?;
     let registered = Arc::new(registered);
     let keys = Arc::new(KeySlot::new(OpenKeys { keyring, revision }));
     let identity: Arc<dyn StoreIdentity> = Arc::new(Identity {
@@ -169,7 +171,7 @@ async fn attach(
     };
     let begun = async {
         if parts.accepts_rollback.is_some() {
-            let cut = vault.shorter_than_cited(&registered, &misfits).await?;
+            let cut = vault.shorter_than_cited(&registered, &attached, &misfits).await?;
             misfits.extend(cut);
         }
         vault.accept(parts, &registered, &misfits).await?;

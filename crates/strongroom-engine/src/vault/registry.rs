@@ -294,7 +294,7 @@ impl Registered {
                 misfits.push(Tampered::StorageRolledBack { log, registered, stored });
             }
         }
-        untold(sink, store, misfits).await
+        untold(storage, sink, store, misfits).await
     }
 }
 
@@ -346,21 +346,46 @@ async fn is_pruned(
 /// tells that they were pruned. The record of a log that was is erased, perhaps since the log was looked
 /// at, and one that was on its way may land behind that: so rarely that all logs can be read over it.
 pub(super) async fn untold(
+    storage: &dyn Storage,
     sink: &dyn AuditSink,
     store: StoreId,
-    mut misfits: Vec<Tampered>,
+    misfits: Vec<Tampered>,
 ) -> Result<Vec<Tampered>, Error> {
     let Some(reader) = sink.reader().filter(|_| !misfits.is_empty()) else { return Ok(misfits) };
     let mut verifier = Verifier::new(Some(store));
     feed(reader, &mut verifier, &mut Vec::new()).await?;
-    misfits.retain(|misfit| match misfit {
-        Tampered::AuditLogRolledBack { log, size }
-        | Tampered::StorageRolledBack { log, registered: size, .. } => {
-            verifier.pruned_lines(*log).is_none_or(|pruned| pruned < *size)
+    let mut untold = Vec::new();
+    for misfit in misfits {
+        let is_told = match misfit {
+            Tampered::AuditLogRolledBack { log, size } => was_pruned(&verifier, log, size),
+            // A storage that has less than it had is not set back where it has what came after: the
+            // record that was stored before that of the log was erased.
+            Tampered::StorageRolledBack { log, registered, .. } => {
+                let by = verifier.pruned_by(log).filter(|_| was_pruned(&verifier, log, registered));
+                match by {
+                    Some(by) => knows_of(storage, store, by).await?,
+                    None => false,
+                }
+            }
+            _ => false,
+        };
+        if !is_told {
+            untold.push(misfit);
         }
-        _ => true,
-    });
-    Ok(misfits)
+    }
+    Ok(untold)
+}
+
+/// Whether all of a log was pruned, and so many lines.
+fn was_pruned(verifier: &Verifier, log: LogId, lines: u64) -> bool {
+    verifier.pruned_lines(log).is_some_and(|pruned| pruned >= lines)
+}
+
+/// Whether a line is among those that the storage has registered.
+async fn knows_of(storage: &dyn Storage, store: StoreId, line: Receipt) -> Result<bool, Error> {
+    let Some((key, entry)) = stored_entry(storage, line.log).await? else { return Ok(false) };
+    let record = RegistryRecord::verify(store, &key, &entry.value);
+    Ok(record.is_ok_and(|record| record.head.size > line.index))
 }
 
 async fn stored_entry(storage: &dyn Storage, log: LogId) -> Result<Option<(Key, Entry)>, Error> {
@@ -424,7 +449,7 @@ impl Vault {
                 Err(_) => break,
             }
         }
-        untold(&*self.sink, self.store, unconfirmed).await
+        untold(&*self.storage, &*self.sink, self.store, unconfirmed).await
     }
 
     /// Logs that agree with what is registered of them, and of which others cite more. That is looked
@@ -432,8 +457,18 @@ impl Vault {
     pub(super) async fn shorter_than_cited(
         &self,
         before: &Registered,
+        attached: &Attached,
         accepted: &[Tampered],
     ) -> Result<Vec<Tampered>, Error> {
+        let dead: HashSet<LogId> = attached.dead.iter().map(|dead| dead.log).collect();
+        let is_over = |known: &KnownLog| {
+            known.ended.is_some()
+                || dead.contains(&known.log)
+                || before.is_settled(self.store, known.log)
+        };
+        // Somebody writes those, and what they have lost they say themselves.
+        let live: HashSet<LogId> =
+            attached.logs.iter().filter(|known| !is_over(known)).map(|known| known.log).collect();
         let Some(reader) = self.sink.reader() else { return Ok(Vec::new()) };
         let (mut verifier, mut seen) = (Verifier::new(Some(self.store)), Vec::new());
         for _ in 0..ATTEMPTS {
@@ -449,7 +484,7 @@ impl Vault {
                     || accepted.iter().any(|it| it.is_loss_of(log))
             };
             return Ok(shorter
-                .filter(|(log, _)| !is_accepted(*log))
+                .filter(|(log, _)| !is_accepted(*log) && !live.contains(log))
                 .map(|(log, size)| Tampered::AuditLogRolledBack { log, size })
                 .collect());
         }
