@@ -42,7 +42,8 @@ impl Reserve {
         while at < RESERVE_BYTES {
             let missing = usize::try_from(RESERVE_BYTES - at).unwrap_or(usize::MAX);
             let zeros = ZEROS.get(..missing).unwrap_or(&ZEROS);
-            at += file.write_at(zeros, at)? as u64;
+            file.write_all_at(zeros, at)?;
+            at += zeros.len() as u64;
         }
         Ok(())
     }

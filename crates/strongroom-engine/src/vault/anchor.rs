@@ -3,7 +3,8 @@
 use strongroom_audit::RegistryRecord;
 use strongroom_core::{Anchor, Key, LogId, Pin, StoreId};
 
-use super::registry::{Registered, untold};
+use super::registry::Registered;
+use super::untold::untold;
 use super::{Freshness, Vault};
 use crate::error::{Error, Tampered, Unavailable};
 

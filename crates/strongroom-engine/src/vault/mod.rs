@@ -26,6 +26,7 @@ mod replace;
 mod rewrap;
 mod settle;
 mod sweep;
+mod untold;
 mod verify;
 
 use std::fmt;

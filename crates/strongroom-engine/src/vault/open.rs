@@ -15,7 +15,8 @@ use super::anchor::{LOOKS, Pins};
 use super::cache::HeadCache;
 use super::doubt::Doubts;
 use super::keys::{Identity, KeySlot, Namespaces, OpenKeys};
-use super::registry::{Registered, Registry, untold};
+use super::registry::{Registered, Registry};
+use super::untold::untold;
 use super::{Parts, Vault};
 use crate::error::{ConflictKind, Error, Invalid, NotFound, Tampered, Unavailable};
 
