@@ -157,15 +157,16 @@ impl Batch {
         Ok(Self { ops, is_essential: false })
     }
 
-    /// The same, as something that [takes access away](crate::ActionName::takes_access_away) or settles
-    /// what is not known.
+    /// The same, as something that [takes access away](crate::ActionName::takes_access_away) or
+    /// settles what is not known.
     #[must_use]
     pub fn essential(self) -> Self {
         Self { is_essential: true, ..self }
     }
 
-    /// Whether it takes access away, or settles something. A backend that keeps room back does such a batch, and what
-    /// [`erase`](Storage::erase) asks for, where it refuses others for want of room.
+    /// Whether it takes access away, or settles something. A backend that keeps room back does such
+    /// a batch, and what [`erase`](Storage::erase) asks for, where it refuses others for want of
+    /// room. Others need not look.
     #[must_use]
     pub const fn is_essential(&self) -> bool {
         self.is_essential

@@ -22,12 +22,13 @@
 //! Beside `secrets.db` lie SQLite's `secrets.db-wal` and `secrets.db-shm` while it is in use, and
 //! `secrets.db.lock` and `secrets.db.lock-next`, at which writers queue; the first also counts
 //! commits, so that a reader learns of one without a lock: leave them where they are while the
-//! database is in use. `secrets.db.reserve` is half a mebibyte of zero bytes: on a full disk it makes
-//! room for [what takes access away](Batch::is_essential) and for what erases. All are for the owner alone (0600, directories 0700). The database appears
-//! whole with its first record. **Never copy a database that is in use**: what was written last is in the `-wal` file,
-//! and a copy of both is of two moments. [`SqliteStorage::backup`](Storage::backup) makes a
-//! consistent one. Never open the file by other means in a process that uses it: closing it drops
-//! SQLite's locks.
+//! database is in use. `secrets.db.reserve` is half a mebibyte of zero bytes: on a full disk it
+//! makes room for [what takes access away](Batch::is_essential) and for what erases. All are for
+//! the owner alone (0600, directories 0700). The database appears whole with its first record.
+//! **Never copy a database that is in use**: what was written last is in the `-wal` file, and a
+//! copy of both is of two moments. [`SqliteStorage::backup`](Storage::backup) makes a consistent
+//! one. Never open the file by other means in a process that uses it: closing it drops SQLite's
+//! locks.
 //!
 //! # Where it can lie
 //! On a local file system with hard links, locks and shared memory. Network file systems are

@@ -217,13 +217,15 @@ impl Writer {
     ) -> Result<Done, StorageError> {
         let mut erased = 0;
         for key in keys.iter().take(MOST_ERASED) {
-            let one = [Request::Erase(vec![key.clone()])];
-            let stops = self.shared.stop.load(Ordering::Relaxed);
-            let half = RESERVE_BYTES / 2;
-            if stops || self.spend(turn, &one, half, error::again(&refused)).is_err() {
+            if self.shared.stop.load(Ordering::Relaxed) {
                 break;
             }
-            erased += 1;
+            let one = [Request::Erase(vec![key.clone()])];
+            match self.spend(turn, &one, RESERVE_BYTES / 2, error::again(&refused)) {
+                Ok(_) => erased += 1,
+                Err(StorageError::NotDone { .. }) => break,
+                Err(unknown) => return Err(unknown),
+            }
             self.cut_wal(true);
             self.reserve.lay_out();
         }
@@ -242,9 +244,8 @@ impl Writer {
         turn: &Turn<'_>,
         one: &[Request],
         keep: u64,
-        refused: StorageError,
+        mut refused: StorageError,
     ) -> Result<Done, StorageError> {
-        let mut refused = refused;
         while self.reserve.give_up(keep) {
             let done = self.reopened().and_then(|()| {
                 self.spare_room(true);
