@@ -57,8 +57,9 @@ pub use kinds::{
     EnvironmentVariableIdentifiers, NoIdentifiers, Opaque, Password, Token,
 };
 pub use metadata::{
-    DEFAULT_MAX_VERSIONS, HoldMetadata, MAX_METADATA_BYTES, MAX_VERSIONS, Metadata, MetadataError,
-    MetadataUpdate, SecretMetadata, VersionMetadata,
+    AnnexUpdate, DEFAULT_MAX_VERSIONS, HoldMetadata, MAX_ANNEX_BYTES, MAX_ANNEX_NAME_BYTES,
+    MAX_METADATA_BYTES, MAX_VERSIONS, Metadata, MetadataError, MetadataUpdate, SecretMetadata,
+    VersionMetadata,
 };
 pub use path::{
     MAX_PATH_BYTES, MAX_SEGMENT_BYTES, MAX_SEGMENTS, Names, Namespace, PathError, Prefix,
@@ -75,5 +76,5 @@ pub use storage::{
     MAX_VALUE_BYTES, NotDoneKind, Op, Page, Profile, Revision, Scan, Storage, StorageError,
     Written,
 };
-pub use time::{Clock, Entropy, EntropyError, Monotonic, Timestamp, TimestampError};
+pub use time::{Clock, Entropy, EntropyError, Monotonic, Timer, Timestamp, TimestampError};
 pub use version::{Expected, Stage, Version, VersionSelector, VersionState};

@@ -15,6 +15,10 @@ pub const DEFAULT_MAX_VERSIONS: u8 = 10;
 pub const MAX_VERSIONS: u8 = 100;
 /// The most bytes that labels, owner and description have together.
 pub const MAX_METADATA_BYTES: usize = 4096;
+/// The most bytes that the annexes of a secret have together, their names included.
+pub const MAX_ANNEX_BYTES: usize = 4096;
+/// The longest name of an annex, in bytes.
+pub const MAX_ANNEX_NAME_BYTES: usize = 64;
 
 /// Labels, owner and rules of a secret.
 #[non_exhaustive]
@@ -75,6 +79,18 @@ pub enum MetadataError {
     /// An expiry that is not after now.
     #[error("the expiry is not in the future: to stop reads now, disable or delete the secret")]
     ExpiryPast,
+    /// An annex's name has no bytes, or more than 64.
+    #[error("the name of an annex has {bytes} bytes: choose one of 1 to 64")]
+    AnnexName {
+        /// How many.
+        bytes: usize,
+    },
+    /// Too many bytes together.
+    #[error("the annexes have {bytes} bytes together: at most 4096 are kept, so shorten them")]
+    AnnexesTooLarge {
+        /// How many.
+        bytes: usize,
+    },
     /// Outside 1 to 100.
     #[error("max_versions is {asked}: choose 1 to 100")]
     MaxVersions {
@@ -139,6 +155,72 @@ pub struct MetadataUpdate {
     expires: Option<Option<Timestamp>>,
     max_versions: Option<u8>,
     cas_required: Option<bool>,
+    annexes: AnnexUpdate,
+}
+
+/// A change to the annexes of a secret: opaque bytes under a name, kept by every replacement of its head,
+/// and changed in one step with it. They are encrypted, and shown to whoever may read metadata: nothing
+/// secret belongs into them.
+///
+/// Whatever manages secrets keeps its own state in one, under a name of its own: a rotation its step, a
+/// lease its holder.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use strongroom_core::AnnexUpdate;
+///
+/// let mut annexes = BTreeMap::from([("acme.synced".to_owned(), b"v1".to_vec())]);
+/// AnnexUpdate::new().set("acme.owner", b"node 7").remove("acme.synced").apply(&mut annexes)?;
+/// assert_eq!(annexes.into_keys().collect::<Vec<_>>(), ["acme.owner"]);
+/// # Ok::<(), strongroom_core::MetadataError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnnexUpdate(Vec<(String, Option<Vec<u8>>)>);
+
+impl AnnexUpdate {
+    /// No change yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Sets an annex: a name of 1 to 64 bytes, and all together at most [`MAX_ANNEX_BYTES`].
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.0.push((name.into(), Some(bytes.into())));
+        self
+    }
+
+    /// Removes an annex, if there is one of that name.
+    #[must_use]
+    pub fn remove(mut self, name: impl Into<String>) -> Self {
+        self.0.push((name.into(), None));
+        self
+    }
+
+    /// Applies the change and checks the result.
+    ///
+    /// # Errors
+    /// `AnnexName` and `AnnexesTooLarge`.
+    pub fn apply(self, annexes: &mut BTreeMap<String, Vec<u8>>) -> Result<(), MetadataError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        for (name, bytes) in self.0 {
+            if name.is_empty() || name.len() > MAX_ANNEX_NAME_BYTES {
+                return Err(MetadataError::AnnexName { bytes: name.len() });
+            }
+            match bytes {
+                Some(bytes) => annexes.insert(name, bytes),
+                None => annexes.remove(&name),
+            };
+        }
+        let bytes = annexes.iter().map(|(name, bytes)| name.len() + bytes.len()).sum();
+        if bytes > MAX_ANNEX_BYTES {
+            return Err(MetadataError::AnnexesTooLarge { bytes });
+        }
+        Ok(())
+    }
 }
 
 impl MetadataUpdate {
@@ -218,7 +300,20 @@ impl MetadataUpdate {
         self
     }
 
-    /// Applies the change and checks the result.
+    /// Changes annexes, too.
+    #[must_use]
+    pub fn annexes(mut self, update: AnnexUpdate) -> Self {
+        self.annexes.0.extend(update.0);
+        self
+    }
+
+    /// Takes the changes of annexes out.
+    #[must_use]
+    pub fn take_annexes(&mut self) -> AnnexUpdate {
+        std::mem::take(&mut self.annexes)
+    }
+
+    /// Applies the change, but for that of annexes, and checks the result.
     ///
     /// # Errors
     /// What [`Metadata::check`] says, or `ExpiryPast` for a new expiry that is not after `now`.
@@ -259,6 +354,8 @@ pub struct SecretMetadata {
     pub updated: Timestamp,
     /// Labels, owner, rules.
     pub metadata: Metadata,
+    /// Its annexes: what is kept beside it by those that manage it.
+    pub annexes: BTreeMap<String, Vec<u8>>,
     /// Its versions, oldest first.
     pub versions: Vec<VersionMetadata>,
     /// The number that the next version gets.
@@ -276,6 +373,7 @@ impl SecretMetadata {
             created: Timestamp::default(),
             updated: Timestamp::default(),
             metadata: Metadata::default(),
+            annexes: BTreeMap::new(),
             versions: Vec::new(),
             next_version,
         }

@@ -4,6 +4,7 @@ use std::fmt::{self, Debug};
 use std::str::FromStr;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
@@ -129,6 +130,19 @@ pub trait Clock: Debug + Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// Monotonic time.
     fn elapsed(&self) -> Monotonic;
+}
+
+/// Waiting.
+///
+/// # Contract
+/// `sleep` ends no earlier than `span` after it was first polled, by a clock that goes on while the
+/// machine is suspended, and not much later once the machine is awake. It makes progress under any
+/// executor, and may be dropped at any moment. Whoever waited looks at its [`Clock`] again: how long
+/// it took is not promised.
+#[async_trait]
+pub trait Timer: Debug + Send + Sync + 'static {
+    /// Waits that long.
+    async fn sleep(&self, span: Duration);
 }
 
 /// The source of randomness gave nothing.

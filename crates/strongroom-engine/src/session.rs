@@ -298,10 +298,11 @@ impl Session {
         options: impl Into<WriteOptions> + Send,
     ) -> Result<Version, Error> {
         let (path, options): (SecretPath, _) = (parse(path)?, options.into());
+        let expected = options.expected;
         let content = content(secret, options)?;
         self.repeat(async || {
             let permit = self.authorize::<Write>(&path).await?;
-            match permit.put(&content, options.expected).await {
+            match permit.put(&content, expected).await {
                 Err(Error::NotFound(NotFound::Namespace)) => {
                     let permit = self.authorize::<CreateNamespace>(path.namespace()).await?;
                     match permit.create_namespace().await {
@@ -586,7 +587,8 @@ fn content<K: SecretKind>(secret: K, options: WriteOptions) -> Result<Content, E
         }
         .into());
     }
-    Ok(Content { kind: K::KIND.as_str(), identifiers, value, stage: options.stage })
+    let WriteOptions { stage, annexes, .. } = options;
+    Ok(Content { kind: K::KIND.as_str(), identifiers, value, stage, annexes })
 }
 
 /// The longest identifiers, as JSON, in bytes.
@@ -646,8 +648,9 @@ impl Permit<Write> {
         options: impl Into<WriteOptions> + Send,
     ) -> Result<Version, Error> {
         let options = options.into();
+        let expected = options.expected;
         let content = content(secret, options)?;
-        once(self.put(&content, options.expected).await?)
+        once(self.put(&content, expected).await?)
     }
 
     async fn put(self, content: &Content, expected: Expected) -> Result<Step<Version>, Error> {

@@ -1,10 +1,10 @@
 //! What a put may say beside path and secret.
 
-use strongroom_core::{Expected, Stage, Version};
+use strongroom_core::{AnnexUpdate, Expected, Stage, Version};
 
 /// How a put goes.
 #[non_exhaustive]
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct WriteOptions {
     /// What must be there.
     pub expected: Expected,
@@ -12,6 +12,8 @@ pub struct WriteOptions {
     pub stage: Stage,
     /// Whether an empty value is meant, for a kind that does not take one by itself.
     pub allow_empty: bool,
+    /// What becomes of the annexes in the same step.
+    pub annexes: AnnexUpdate,
 }
 
 impl WriteOptions {
@@ -32,6 +34,13 @@ impl WriteOptions {
     #[must_use]
     pub fn pending(mut self) -> Self {
         self.stage = Stage::Pending;
+        self
+    }
+
+    /// With a change of annexes in the same step.
+    #[must_use]
+    pub fn annexes(mut self, update: AnnexUpdate) -> Self {
+        self.annexes = update;
         self
     }
 

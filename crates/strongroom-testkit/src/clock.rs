@@ -1,9 +1,12 @@
 //! A clock that stands still until the test moves it.
 
+use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use strongroom_core::{Clock, Monotonic, Timestamp};
+use strongroom_core::{Clock, Monotonic, Timer, Timestamp, async_trait};
 
 /// 2027-01-01T00:00:00Z, where a [`ManualClock`] begins unless told otherwise.
 const START_MILLIS: u64 = 1_798_761_600_000;
@@ -30,6 +33,9 @@ pub struct ManualClock(Arc<Mutex<Reading>>);
 struct Reading {
     now: Timestamp,
     elapsed: Duration,
+    /// Who sleeps, by the time to wake and a number of its own.
+    sleepers: BTreeMap<(Duration, u64), Waker>,
+    next_sleeper: u64,
 }
 
 impl ManualClock {
@@ -42,7 +48,12 @@ impl ManualClock {
     /// A clock that shows this moment.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(Reading { now, elapsed: Duration::ZERO })))
+        Self(Arc::new(Mutex::new(Reading {
+            now,
+            elapsed: Duration::ZERO,
+            sleepers: BTreeMap::new(),
+            next_sleeper: 0,
+        })))
     }
 
     /// Lets time pass, on the wall clock and on the monotonic one.
@@ -51,6 +62,42 @@ impl ManualClock {
             reading.now = reading.now.saturating_add(span);
             reading.elapsed = reading.elapsed.saturating_add(span);
         });
+        self.wake_who_is_due();
+    }
+
+    /// Lets as much time pass as the first sleeper still sleeps. False where nobody does.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use strongroom_core::{Clock, Timer};
+    /// use strongroom_testkit::ManualClock;
+    /// use strongroom_testkit::sim::SimExecutor;
+    ///
+    /// let clock = ManualClock::new();
+    /// let mut executor = SimExecutor::new(1);
+    /// executor.spawn(clock.sleep(Duration::from_secs(3600)));
+    /// while executor.run_until_idle() > 0 && clock.advance_to_next_sleeper() {}
+    /// assert_eq!(clock.now().to_string(), "2027-01-01T01:00:00Z");
+    /// ```
+    pub fn advance_to_next_sleeper(&self) -> bool {
+        let left = self.change(|reading| {
+            let (&(wakes, _), _) = reading.sleepers.first_key_value()?;
+            Some(wakes.saturating_sub(reading.elapsed))
+        });
+        if let Some(left) = left {
+            self.advance(left);
+        }
+        left.is_some()
+    }
+
+    fn wake_who_is_due(&self) {
+        let due = self.change(|reading| {
+            let later = reading.sleepers.split_off(&(reading.elapsed, u64::MAX));
+            std::mem::replace(&mut reading.sleepers, later)
+        });
+        for waker in due.into_values() {
+            waker.wake();
+        }
     }
 
     /// Sets the wall clock alone, in either direction.
@@ -74,6 +121,40 @@ impl ManualClock {
 
     fn change<R>(&self, f: impl FnOnce(&mut Reading) -> R) -> R {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A sleeper's place, given up when it is dropped.
+struct Sleeper<'a> {
+    clock: &'a ManualClock,
+    key: (Duration, u64),
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.clock.change(|reading| reading.sleepers.remove(&self.key));
+    }
+}
+
+#[async_trait]
+impl Timer for ManualClock {
+    /// Ends when the test has advanced the clock that far.
+    async fn sleep(&self, span: Duration) {
+        let key = self.change(|reading| {
+            reading.next_sleeper += 1;
+            (reading.elapsed.saturating_add(span), reading.next_sleeper)
+        });
+        let sleeper = Sleeper { clock: self, key };
+        poll_fn(|context| {
+            self.change(|reading| {
+                if reading.elapsed >= sleeper.key.0 {
+                    return Poll::Ready(());
+                }
+                reading.sleepers.insert(sleeper.key, context.waker().clone());
+                Poll::Pending
+            })
+        })
+        .await;
     }
 }
 

@@ -1,8 +1,8 @@
 //! The changes that can be made to a head, as plain functions on a draft of the next one.
 
 use strongroom_core::{
-    Expected, HoldMetadata, Key, Metadata, MetadataUpdate, SecretPath, SecretValue, Stage,
-    Timestamp, Version, VersionSelector, VersionState,
+    AnnexUpdate, Expected, HoldMetadata, Key, Metadata, MetadataUpdate, SecretPath, SecretValue,
+    Stage, Timestamp, Version, VersionSelector, VersionState,
 };
 use strongroom_crypto::{
     BlobRef, DataKey, Head, HeadBase, HoldEntry, Identifiers, Lineage, LiveHead, MAX_INLINE_BYTES,
@@ -24,6 +24,7 @@ pub(crate) struct Content {
     pub(crate) identifiers: Vec<u8>,
     pub(crate) value: SecretValue,
     pub(crate) stage: Stage,
+    pub(crate) annexes: AnnexUpdate,
 }
 
 /// The next head of a secret, being made.
@@ -161,6 +162,7 @@ impl<'a> Draft<'a> {
             identifiers: Some(identifiers),
             value: Some(value),
         });
+        content.annexes.clone().apply(&mut live.annexes)?;
         match content.stage {
             Stage::Current => bring_into_force(&mut live.stages, version),
             Stage::Pending => live.stages.pending = Some(version),
@@ -275,7 +277,9 @@ impl<'a> Draft<'a> {
     pub(super) fn update_metadata(&mut self, update: &MetadataUpdate) -> Result<(), Error> {
         let now = self.now;
         let live = self.live()?;
-        update.clone().apply(&mut live.metadata, now)?;
+        let mut update = update.clone();
+        update.take_annexes().apply(&mut live.annexes)?;
+        update.apply(&mut live.metadata, now)?;
         self.prune();
         self.erases = !self.dropped.is_empty();
         Ok(())

@@ -93,6 +93,7 @@ impl Vault {
         shown.created = live.created;
         shown.updated = base.updated;
         shown.metadata = live.metadata().map_err(|_| Tampered::Content("metadata"))?;
+        shown.annexes = live.annexes().map_err(|_| Tampered::Content("annexes"))?;
         shown.versions = live.versions().map(|entry| show_version(&live, &entry)).collect();
         Ok(shown)
     }
