@@ -4,19 +4,21 @@
 use std::process::{Command, Stdio};
 
 use crate::{
-    Outcome, crew, dead_log, kill, opening, oracle, processes, puts, reading, residue, work,
+    Outcome, crew, dead_log, exchange, kill, opening, oracle, processes, puts, reading, residue,
+    work,
 };
 
 /// What a child does with the words after its name.
 type Work = fn(&[String]) -> Outcome;
 
-const CHILDREN: [(&str, Work); 12] = [
+const CHILDREN: [(&str, Work); 13] = [
     ("child-puts", puts::put_and_close),
     ("child-replaces", puts::replace_and_close),
     ("child-writes", kill::write),
     ("child-joins-a-crew", crew::work),
     ("child-counts", processes::count_up),
     ("child-changes-keys", processes::change_keys),
+    ("child-exchanges", exchange::exchange_all),
     ("child-opens", opening::open_only),
     ("child-leaves-a-log", dead_log::leave),
     ("child-reads", reading::read_all),

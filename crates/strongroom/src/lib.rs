@@ -45,5 +45,8 @@ pub use strongroom_engine::{
     WriteOutcome, blocking,
 };
 pub use strongroom_policy::{LivePolicy, Policy, PolicyError};
+/// Leases on secrets across processes, and the exchange of credentials that can be used once.
+#[cfg(feature = "rotation")]
+pub use strongroom_rotation as rotation;
 #[cfg(feature = "sqlite")]
 pub use strongroom_storage_sqlite::SqliteStorage;

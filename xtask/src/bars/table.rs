@@ -31,11 +31,17 @@ const fn truth(id: &'static str, what: &'static str, reach: &'static str) -> Bar
     Bar { part: TRUTH, id, what, reach, measure: Measure::Binary }
 }
 
+const ROTATION: &str = "rotation";
+
+const fn rotation(id: &'static str, what: &'static str, reach: &'static str) -> Bar {
+    Bar { part: ROTATION, id, what, reach, measure: Measure::Binary }
+}
+
 const fn foundation(id: &'static str, what: &'static str, reach: &'static str) -> Bar {
     Bar { part: FOUNDATION, id, what, reach, measure: Measure::Binary }
 }
 
-pub(super) const BARS: [Bar; 22] = [
+pub(super) const BARS: [Bar; 23] = [
     Bar {
         part: FOUNDATION,
         id: "misuse",
@@ -150,4 +156,9 @@ pub(super) const BARS: [Bar; 22] = [
         reach: "co-signs what goes on from what it saw, refuses all else with the right status",
         measure: Measure::Tests { package: "strongroom", test: "witness", at_least: 60 },
     },
+    rotation(
+        "exchange",
+        "8 processes, 500 tokens that can be used once, an issuer that revokes all on reuse",
+        "0 reuses, every process ends with the newest",
+    ),
 ];

@@ -3,6 +3,7 @@
 mod append;
 mod decision;
 mod directory;
+mod exchange;
 mod get;
 mod kill;
 mod open;
@@ -20,7 +21,7 @@ use strongroom_benches::{Outcome, child, has_flag, say};
 /// Measures a bar, in full or quickly.
 type Measure = fn(bool) -> Outcome;
 
-const BARS: [(&str, Measure); 14] = [
+const BARS: [(&str, Measure); 15] = [
     ("verify", verify::verify),
     ("open", open::beside_a_dead_log),
     ("append", append::append),
@@ -32,6 +33,7 @@ const BARS: [(&str, Measure); 14] = [
     ("kill", kill::loses_nothing),
     ("processes", processes::count_exactly),
     ("start", start::beside_argon2id),
+    ("exchange", exchange::spends_once),
     ("file-size", size::of_file),
     ("memory", size::of_memory),
     ("plaintext", plaintext::is_wiped),
