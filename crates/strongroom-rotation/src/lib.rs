@@ -34,11 +34,17 @@
 
 mod coordinator;
 mod exchange;
+mod generate;
 mod lease;
 mod note;
+mod schedule;
 mod timer;
 
 pub use coordinator::{Coordinator, DEFAULT_LEASE, SHORTEST_LEASE};
 pub use exchange::{ExchangeError, Failed};
+pub use generate::{
+    CharClass, GenerateError, PolicyError, TextGenerator, TextPolicy, generate_key, generate_name,
+};
 pub use lease::{Lease, LeaseError};
+pub use schedule::{Broken, Day, Facts, Next, Schedule, ScheduleError, Validity, Window};
 pub use timer::SystemTimer;

@@ -31,7 +31,12 @@ impl Source {
             .lines()
             .enumerate()
             .map(|(at, line)| (at + 1, line))
-            .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+            .take_while(|(_, line)| !self.is_tests() && line.trim() != "#[cfg(test)]")
+    }
+
+    /// Whether it is the tests of a module, moved out into a file of their own.
+    fn is_tests(&self) -> bool {
+        self.path.ends_with("/tests.rs")
     }
 
     /// `path:line`, for a message.
@@ -94,6 +99,7 @@ mod tests {
     fn tests_end_the_library() {
         let source = Source::new("crates/a/src/b.rs", "one\n    #[cfg(test)]\nmod tests {}\n");
         assert_eq!(source.lines_before_tests().collect::<Vec<_>>(), [(1, "one")]);
+        assert_eq!(Source::new("a/b/tests.rs", "one").lines_before_tests().count(), 0);
         assert!(source.is_library());
         assert!(!Source::new("crates/a/tests/b.rs", "").is_library());
     }
