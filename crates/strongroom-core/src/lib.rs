@@ -29,6 +29,7 @@ mod metadata;
 mod path;
 mod policy;
 mod principal;
+mod rotator;
 mod seal;
 mod secret;
 mod storage;
@@ -69,6 +70,7 @@ pub use policy::{
     AccessRequest, Decision, Effect, Explanation, PolicyEngine, SecretFacts, Subject,
 };
 pub use principal::{Claim, Principal, RequestContext, Strength};
+pub use rotator::{Rotator, RotatorError, RotatorErrorKind, TargetProfile};
 pub use seal::{KeyContext, Seal, SealError, WrappedKey};
 pub use secret::{SecretFields, SecretText, SecretValue};
 pub use storage::{

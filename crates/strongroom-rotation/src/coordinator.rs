@@ -7,7 +7,7 @@ use std::time::Duration;
 use strongroom_core::{Clock, Entropy, Names, SecretPath, Timer};
 use strongroom_engine::{Error, Freshness, Session, SystemClock, SystemEntropy};
 
-use crate::lease::{Lease, LeaseError, Taken};
+use crate::lease::{Claim, Lease, LeaseError, Taken};
 use crate::note::LONGEST;
 use crate::timer::SystemTimer;
 
@@ -85,7 +85,7 @@ impl Coordinator {
     /// Where the store does not allow or do it; see [`LeaseError`].
     pub async fn lease(&self, path: impl Names<SecretPath>) -> Result<Lease, LeaseError> {
         let path = self.path(path)?;
-        match Lease::take(self, &path, self.lasts, None).await? {
+        match Claim::new(self, &path, self.lasts, None)?.wait(self).await? {
             Taken::Lease(lease) => Ok(*lease),
             Taken::Spent => Err(LeaseError::Abandoned),
             // INVARIANT: not reached, since it asks for no version.

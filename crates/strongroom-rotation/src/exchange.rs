@@ -13,7 +13,7 @@ use strongroom_engine::{Error, Versioned, WriteOptions, WriteOutcome};
 use thiserror::Error as ThisError;
 
 use crate::coordinator::Coordinator;
-use crate::lease::{Lease, LeaseError, Taken};
+use crate::lease::{Claim, Lease, LeaseError, Taken};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -141,7 +141,8 @@ impl Coordinator {
         Spending: Future<Output = Result<K, Failed>>,
     {
         let path = self.path(path)?;
-        let mut lease = match Lease::take(self, &path, self.lasts(), Some(stale)).await? {
+        let claim = Claim::new(self, &path, self.lasts(), Some(stale))?;
+        let mut lease = match claim.wait(self).await? {
             Taken::Lease(lease) => *lease,
             Taken::Moved => return self.in_force(&path).await,
             Taken::Spent => return Err(ExchangeError::Abandoned(stale)),
@@ -264,7 +265,10 @@ fn is_lasting(error: &LeaseError) -> bool {
 }
 
 /// A copy to be stored: the store may have to be asked more than once.
-fn copy<K: SecretKind>(identifiers: &K::Identifiers, value: &SecretValue) -> Result<K, Error> {
+pub(crate) fn copy<K: SecretKind>(
+    identifiers: &K::Identifiers,
+    value: &SecretValue,
+) -> Result<K, Error> {
     let identifiers = serde_json::to_value(identifiers)
         .and_then(serde_json::from_value)
         .map_err(|_| strongroom_core::KindError::Identifiers(K::KIND))?;

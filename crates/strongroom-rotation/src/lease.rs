@@ -93,68 +93,87 @@ struct Sighting {
     since: Monotonic,
 }
 
-impl Lease {
-    /// Waits until the lease is free, and takes it.
-    ///
-    /// With `spends`, it is taken only while that version is in force, and says that it is spent.
-    pub(crate) async fn take(
-        coordinator: &Coordinator,
+/// Somebody who wants a lease, and what they have seen of it.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    path: SecretPath,
+    holder: [u8; 16],
+    lasts: Duration,
+    /// With a version, the lease is taken only while that is in force, and says that it is spent.
+    spends: Option<Version>,
+    seen: Option<Sighting>,
+}
+
+impl Claim {
+    pub(crate) fn new(
+        of: &Coordinator,
         path: &SecretPath,
         lasts: Duration,
         spends: Option<Version>,
-    ) -> Result<Taken, LeaseError> {
+    ) -> Result<Self, LeaseError> {
         let mut holder = [0; 16];
-        coordinator.entropy.fill(&mut holder)?;
-        let mut waiting = coordinator.waiting(lasts);
-        let mut seen: Option<Sighting> = None;
+        of.entropy.fill(&mut holder)?;
+        Ok(Self { path: path.clone(), holder, lasts, spends, seen: None })
+    }
+
+    /// Waits until the lease is free, and takes it.
+    pub(crate) async fn wait(mut self, of: &Coordinator) -> Result<Taken, LeaseError> {
+        let mut waiting = of.waiting(self.lasts);
         loop {
-            let metadata = coordinator.session.metadata(path).await?;
-            let note = Note::of(&metadata)?;
-            // After the look: the note was there by then at the latest, so that this is not too early.
-            let now = coordinator.clock.elapsed();
-            let current = metadata.stage(Stage::Current);
-            if spends.is_some() && current != spends {
-                return Ok(Taken::Moved);
+            let before = self.seen.as_ref().map(|sighting| sighting.note);
+            if let Some(taken) = self.attempt(of).await? {
+                return Ok(taken);
             }
-            let is_free = match (note.holder, &seen) {
-                (None, _) => true,
-                (Some(_), Some(sighting)) if sighting.note == note => {
-                    now.saturating_since(sighting.since) > note.lasts()
-                }
-                (Some(_), _) => {
-                    seen = Some(Sighting { note, since: now });
-                    waiting = coordinator.waiting(lasts);
-                    false
-                }
-            };
-            if is_free {
-                if note.spends.is_some() && note.spends == current {
-                    return Ok(Taken::Spent);
-                }
-                let mine = Note {
-                    holder: Some(holder),
-                    term: note.term.saturating_add(1),
-                    beat: 0,
-                    lasts: u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX),
-                    spends,
-                };
-                let seq = metadata.seq;
-                let mut lease = Self {
-                    coordinator: coordinator.clone(),
-                    path: path.clone(),
-                    note: mine,
-                    seq,
-                    since: now,
-                };
-                if lease.write_note(mine).await? {
-                    return Ok(Taken::Lease(Box::new(lease)));
-                }
-                seen = None;
+            if before != self.seen.as_ref().map(|sighting| sighting.note) {
+                waiting = of.waiting(self.lasts);
             }
             waiting.pause().await?;
         }
     }
 
+    /// Takes the lease if it is free. `None` where it is not, or where somebody else was faster.
+    pub(crate) async fn attempt(&mut self, of: &Coordinator) -> Result<Option<Taken>, LeaseError> {
+        let since = of.clock.elapsed();
+        let metadata = of.session.metadata(&self.path).await?;
+        let note = Note::of(&metadata)?;
+        // After the look: the note was there by then at the latest, so that this is not too early.
+        let now = of.clock.elapsed();
+        let current = metadata.stage(Stage::Current);
+        if self.spends.is_some() && current != self.spends {
+            return Ok(Some(Taken::Moved));
+        }
+        let is_free = match (note.holder, &self.seen) {
+            (None, _) => true,
+            (Some(_), Some(sighting)) if sighting.note == note => {
+                now.saturating_since(sighting.since) > note.lasts()
+            }
+            (Some(_), _) => {
+                self.seen = Some(Sighting { note, since: now });
+                false
+            }
+        };
+        if !is_free {
+            return Ok(None);
+        }
+        if note.spends.is_some() && note.spends == current {
+            return Ok(Some(Taken::Spent));
+        }
+        let mine = Note {
+            holder: Some(self.holder),
+            term: note.term.saturating_add(1),
+            beat: 0,
+            lasts: u64::try_from(self.lasts.as_millis()).unwrap_or(u64::MAX),
+            spends: self.spends,
+        };
+        let (coordinator, path, seq) = (of.clone(), self.path.clone(), metadata.seq);
+        let mut lease = Lease { coordinator, path, note: mine, seq, since };
+        self.seen = None;
+        let is_taken = lease.write_note(mine).await?;
+        Ok(is_taken.then(|| Taken::Lease(Box::new(lease))))
+    }
+}
+
+impl Lease {
     /// The fencing token: larger than that of each lease on this secret before. A target that
     /// remembers the largest one it saw can refuse whoever woke late.
     #[must_use]

@@ -1,12 +1,16 @@
-//! Rotation of the secrets in a strongroom: work on a secret that only one of many processes does at
-//! a time.
+//! Rotation of the secrets in a strongroom, by however many processes, with nothing but the store between
+//! them.
 //!
+//! - [`Rotation`] makes new versions when they are due and tells targets of them, through a
+//!   [`Rotator`](strongroom_core::Rotator) each; what is in force or was before logs in at every moment;
+//! - [`Coordinator::exchange`] spends a credential that can be used once, and no process spends it twice;
 //! - [`Coordinator::lease`] gives one caller at a time the right to work on a secret, with a fencing
 //!   token;
-//! - [`Coordinator::exchange`] spends a credential that can be used once, and no process spends it twice.
+//! - [`Schedule`] says when a secret is due, and [`TextPolicy`] what a new one looks like.
 //!
 //! Nothing runs by itself, and no clock is compared with that of another machine. All state is in the
 //! secrets themselves: processes that open the same store need nothing else to find each other.
+//! `docs/rotation.md` is for whoever runs it.
 //!
 //! ```
 //! use strongroom_core::{Principal, Token};
@@ -33,18 +37,27 @@
 //! ```
 
 mod coordinator;
+mod event;
 mod exchange;
 mod generate;
 mod lease;
+mod machine;
 mod note;
+mod plan;
+mod race;
+mod rotation;
 mod schedule;
+mod state;
 mod timer;
 
 pub use coordinator::{Coordinator, DEFAULT_LEASE, SHORTEST_LEASE};
+pub use event::{Event, Failure, Step};
 pub use exchange::{ExchangeError, Failed};
 pub use generate::{
     CharClass, GenerateError, PolicyError, TextGenerator, TextPolicy, generate_key, generate_name,
 };
 pub use lease::{Lease, LeaseError};
+pub use plan::Plan;
+pub use rotation::{Rotation, Tick};
 pub use schedule::{Broken, Day, Facts, Next, Schedule, ScheduleError, Validity, Window};
 pub use timer::SystemTimer;

@@ -21,6 +21,25 @@ struct Watch {
     wrong: Vec<String>,
 }
 
+/// Somebody who is certain to hold the lease, until dropped, as by a kill.
+struct Certain<'a>(&'a RefCell<Watch>);
+
+impl<'a> Certain<'a> {
+    fn new(watch: &'a RefCell<Watch>, token: u64) -> Self {
+        let mut seen = watch.borrow_mut();
+        if let Some(other) = seen.certain.replace(token) {
+            seen.wrong.push(format!("{other} and {token} hold it at once"));
+        }
+        Self(watch)
+    }
+}
+
+impl Drop for Certain<'_> {
+    fn drop(&mut self) {
+        self.0.borrow_mut().certain = None;
+    }
+}
+
 async fn first(world: &World) -> Process {
     let process = world.process(SimFaults::default(), true).await;
     process.session.put(PATH, Opaque::new(b"0")).await.unwrap();
@@ -67,11 +86,8 @@ async fn work(
         };
         if lease.remaining() > span {
             // Nothing is awaited that takes longer: whoever else is certain now is wrong.
-            if let Some(other) = watch.borrow_mut().certain.replace(token) {
-                watch.borrow_mut().wrong.push(format!("{other} and {token} hold it at once"));
-            }
+            let _certain = Certain::new(watch, token);
             world.clock.sleep(span).await;
-            watch.borrow_mut().certain = None;
         } else {
             world.clock.sleep(span).await;
         }

@@ -1,8 +1,12 @@
-//! Many processes on one store, in an order and with faults that a seed decides: leases and exchanges.
+//! Many processes on one store, in an order and with faults that a seed decides: leases, exchanges
+//! and rotations.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod cases;
 mod exchange;
 mod lease;
+mod rotation;
+mod target;
 mod world;
 
 /// Runs seeds from the environment, `FIRST COUNT`, or so many from 0.
