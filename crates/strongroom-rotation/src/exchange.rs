@@ -56,8 +56,9 @@ pub enum ExchangeError<K> {
         "a process began to spend version {0} and was not heard of since: log in again and put a new one"
     )]
     Abandoned(Version),
-    /// The issuer gave a new credential and the store did not take it. It is in here, and nowhere else.
-    #[error("the new credential could not be stored: take it out of this error and put it")]
+    /// The issuer gave a new credential, and the store did not take it, or has another one in force that
+    /// somebody put meanwhile. It is in here, and nowhere else that is known.
+    #[error("the new credential is not in force: take it out of this error and put it")]
     NotStored {
         /// The new credential.
         secret: Box<K>,
@@ -100,8 +101,9 @@ impl Coordinator {
     /// version that is not in force any more, gets the one in force at once.
     ///
     /// `spend` is not called where the version may have been spent by somebody who died; it may take as
-    /// long as a lease lasts before others give up. Do not drop the future while `spend` runs: the new
-    /// credential would be lost with it, and nobody would spend the old one again.
+    /// long as a lease lasts before others give up. Do not drop the future, as a time limit around it does:
+    /// where it has the lease, a new credential would be lost with it, and nobody would spend the old one
+    /// again.
     ///
     /// ```
     /// use strongroom_core::{Principal, Token};
@@ -153,8 +155,15 @@ impl Coordinator {
         };
         // Held up for longer than the lease lasts: others have given the version up, and perhaps put
         // a new one.
-        if lease.remaining().is_zero() && lease.look().await?.stage(Stage::Current) != Some(stale) {
-            return Err(self.unspent(lease, LeaseError::Lost).await);
+        if lease.remaining().is_zero() {
+            let why = match lease.look().await {
+                Ok(now) if now.stage(Stage::Current) == Some(stale) => None,
+                Ok(_) => Some(LeaseError::Lost),
+                Err(error) => Some(error),
+            };
+            if let Some(why) = why {
+                return Err(self.unspent(lease, why).await);
+            }
         }
         match spend(old).await {
             Ok(next) => self.store(lease, stale, next).await,
@@ -214,18 +223,25 @@ impl Coordinator {
                 Ok(_) => return self.in_force(&path).await,
                 Err(LeaseError::Store(Error::Conflict(_))) => match lease.look().await {
                     Ok(now) if now.stage(Stage::Current) == Some(stale) => continue,
-                    // Somebody put another one by hand: that one is in force.
+                    // Somebody put or promoted another one by hand.
                     Ok(_) => {
-                        drop(lease.release().await);
-                        return self.in_force(&path).await;
+                        drop(lease.give_up().await);
+                        LeaseError::Lost
                     }
                     Err(error) => error,
                 },
                 Err(error) => error,
             };
             match error {
-                // The lease is taken from who spends only where another version is in force.
-                LeaseError::Lost => return self.in_force(&path).await,
+                // The lease is taken from who spends only where another version is in force: this one, by
+                // a write that was not heard of, or somebody else's.
+                LeaseError::Lost => {
+                    let (_, there) = self.in_force::<K>(&path).await?.secret.into_parts();
+                    if there.ct_eq(&value) {
+                        return self.in_force(&path).await;
+                    }
+                    break LeaseError::Lost;
+                }
                 LeaseError::Store(Error::Indeterminate(write)) => doubt = Some(write),
                 error if is_lasting(&error) => break error,
                 error => {

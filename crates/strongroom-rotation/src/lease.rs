@@ -58,9 +58,9 @@ pub enum LeaseError {
 ///
 /// let coordinator = Coordinator::new(runner);
 /// let lease = coordinator.lease("prod/db").await?;
-/// assert_eq!(lease.token(), 1); // for a target that refuses smaller ones
+/// let token = lease.token(); // for a target that refuses smaller ones
 /// lease.release().await?;
-/// assert_eq!(coordinator.lease("prod/db").await?.token(), 2);
+/// assert!(coordinator.lease("prod/db").await?.token() > token);
 /// # Ok::<(), strongroom_rotation::LeaseError>(())
 /// # }).unwrap();
 /// ```
@@ -102,6 +102,8 @@ pub(crate) struct Claim {
     /// With a version, the lease is taken only while that is in force, and says that it is spent.
     spends: Option<Version>,
     seen: Option<Sighting>,
+    /// When it was last tried to take it.
+    tried: Option<Monotonic>,
 }
 
 impl Claim {
@@ -113,16 +115,26 @@ impl Claim {
     ) -> Result<Self, LeaseError> {
         let mut holder = [0; 16];
         of.entropy.fill(&mut holder)?;
-        Ok(Self { path: path.clone(), holder, lasts, spends, seen: None })
+        Ok(Self { path: path.clone(), holder, lasts, spends, seen: None, tried: None })
     }
 
     /// Waits until the lease is free, and takes it.
     pub(crate) async fn wait(mut self, of: &Coordinator) -> Result<Taken, LeaseError> {
         let mut waiting = of.waiting(self.lasts);
+        let mut failing = None;
         loop {
             let before = self.seen.as_ref().map(|sighting| sighting.note);
-            if let Some(taken) = self.attempt(of).await? {
-                return Ok(taken);
+            match self.attempt(of).await {
+                Ok(Some(taken)) => return Ok(taken),
+                Ok(None) => failing = None,
+                // A store that does not answer for a moment.
+                Err(LeaseError::Store(Error::Unavailable(_) | Error::Indeterminate(_)))
+                    if of
+                        .clock
+                        .elapsed()
+                        .saturating_since(*failing.get_or_insert_with(|| of.clock.elapsed()))
+                        < self.lasts / 2 => {}
+                Err(error) => return Err(error),
             }
             if before != self.seen.as_ref().map(|sighting| sighting.note) {
                 waiting = of.waiting(self.lasts);
@@ -142,6 +154,13 @@ impl Claim {
         if self.spends.is_some() && current != self.spends {
             return Ok(Some(Taken::Moved));
         }
+        if note.holder == Some(self.holder) {
+            // It was taken by an attempt that did not hear of it. It lasts from then on at most.
+            let since = self.tried.unwrap_or(since);
+            let (coordinator, path, seq) = (of.clone(), self.path.clone(), metadata.seq);
+            let lease = Lease { coordinator, path, note, seq, since };
+            return Ok(Some(Taken::Lease(Box::new(lease))));
+        }
         let is_free = match (note.holder, &self.seen) {
             (None, _) => true,
             (Some(_), Some(sighting)) if sighting.note == note => {
@@ -160,7 +179,9 @@ impl Claim {
         }
         let mine = Note {
             holder: Some(self.holder),
-            term: note.term.saturating_add(1),
+            // A secret that was purged has no note any more, and its head goes on counting: so no token
+            // comes twice.
+            term: note.term.saturating_add(1).max(metadata.seq),
             beat: 0,
             lasts: u64::try_from(self.lasts.as_millis()).unwrap_or(u64::MAX),
             spends: self.spends,
@@ -168,6 +189,7 @@ impl Claim {
         let (coordinator, path, seq) = (of.clone(), self.path.clone(), metadata.seq);
         let mut lease = Lease { coordinator, path, note: mine, seq, since };
         self.seen = None;
+        self.tried = Some(since);
         let is_taken = lease.write_note(mine).await?;
         Ok(is_taken.then(|| Taken::Lease(Box::new(lease))))
     }
@@ -241,6 +263,10 @@ impl Lease {
     /// # Errors
     /// `Lost` where somebody else has it already.
     pub async fn release(mut self) -> Result<(), LeaseError> {
+        self.give_up().await
+    }
+
+    pub(crate) async fn give_up(&mut self) -> Result<(), LeaseError> {
         loop {
             if self.write_note(self.note.released()).await? {
                 return Ok(());
@@ -269,11 +295,8 @@ impl Lease {
                 // nothing yet, but the next write here settles it first.
                 Ok(WriteOutcome::Unknown) | Err(_) => {
                     let metadata = session.metadata(&self.path).await?;
-                    let there = Note::of(&metadata)?;
-                    if there == note {
-                        self.seq = metadata.seq.saturating_sub(1);
-                    }
-                    there == note
+                    // Only where nothing came after it: else what was seen before is not what there is.
+                    Note::of(&metadata)? == note && metadata.seq == self.seq.saturating_add(1)
                 }
             },
             Err(error) => return Err(error.into()),

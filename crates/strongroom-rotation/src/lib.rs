@@ -42,12 +42,14 @@ mod exchange;
 mod generate;
 mod lease;
 mod machine;
+mod mend;
 mod note;
 mod plan;
 mod race;
 mod rotation;
 mod schedule;
 mod state;
+mod steps;
 mod timer;
 
 pub use coordinator::{Coordinator, DEFAULT_LEASE, SHORTEST_LEASE};

@@ -1,51 +1,35 @@
-//! One rotation, step by step: create, set, test, promote, watch, retire.
+//! One rotation, by one runner: what holds its steps together.
 //!
-//! Each step begins with the renewal of the lease and a fresh look at the secret, and ends with at most one
-//! write, which is bound to what was seen. So whoever dies between two steps leaves what the next one goes
-//! on from, and whoever wakes late finds that its write does not count. What such a one did at the target
-//! meanwhile is made good: the version in force is tested, and set again.
-//!
-//! Where the target accepts one credential at a time, the candidate is put in force *before* it is set:
-//! from the one moment to the other what is in force does not log in, but what was before does, and
-//! `previous` says what that is. In the other order there would be a moment in which neither does.
+//! Each step begins with the renewal of the lease and a fresh look at the secret, and ends with a
+//! write that is bound to what was seen. So whoever dies between two steps leaves what the next one goes on from, and
+//! whoever wakes late finds that its write does not count. What such a one did at the target
+//! meanwhile is made good (`mend.rs`). The steps themselves are in `steps.rs`.
 
 use std::error::Error as StdError;
 use std::future::Future;
 use std::time::Duration;
 
 use strongroom_core::{
-    AnnexUpdate, MetadataUpdate, Rotator, RotatorError, RotatorErrorKind, SecretMetadata,
-    SecretPath, Stage, Timestamp, Version, VersionMetadata, VersionState,
+    AnnexUpdate, MetadataUpdate, Monotonic, Rotator, RotatorError, RotatorErrorKind,
+    SecretMetadata, SecretPath, Stage, Timestamp, Version, VersionMetadata, VersionState,
 };
-use strongroom_engine::{Error, WriteOptions, WriteOutcome};
+use strongroom_engine::{Error, WriteOutcome};
 
 use crate::coordinator::Coordinator;
 use crate::event::{Event, Failure, Step};
-use crate::exchange::copy;
 use crate::lease::{Lease, LeaseError};
-use crate::plan::Rules;
+use crate::mend::Told;
+use crate::plan::Plan;
 use crate::race::within;
 use crate::state::{ANNEX, Phase, State};
 
-/// One rotation of one secret, by one runner.
-pub(crate) struct Machine<'a, R: Rotator> {
-    pub(crate) of: &'a Coordinator,
-    pub(crate) path: &'a SecretPath,
-    pub(crate) rotator: &'a R,
-    pub(crate) rules: &'a Rules,
-    pub(crate) events: Vec<Event>,
-    /// What the target was told since the lease was last seen to be held.
-    told: Told,
-}
-
-/// What a target may have done, or may do yet, for a runner that has lost its lease.
-#[derive(Debug, Default)]
-struct Told {
-    /// It was told of a credential.
-    set: bool,
-    /// It was asked to make one, when it had those.
-    create: Option<Vec<String>>,
-}
+/// A call to a target may take a lease's time divided by this: the calls of a step fit into one.
+const CALLS_IN_A_LEASE: u32 = 5;
+/// A limit is waited for in so many parts, so that a process that stood still meanwhile has most of it left
+/// as it wakes: it then learns what its call came to.
+const PARTS: u32 = 8;
+/// How often a step may begin anew since its lease is too old for a call, before the others have their turn.
+const RENEWALS: u32 = 8;
 
 /// Whether a rotation is due, by what a secret's metadata say now.
 pub(crate) type Due<'a> = dyn Fn(&SecretMetadata, Timestamp) -> bool + Sync + 'a;
@@ -61,63 +45,113 @@ pub(crate) enum Then {
     Idle,
 }
 
-/// Why a rotation stands still.
+/// Why a step did not come to its end.
 #[derive(Debug)]
-enum Stop {
+pub(crate) enum Stop {
     /// Somebody else works on it.
     Lost,
-    /// The step failed.
+    /// The lease is too old for a call to the target.
+    Renew,
+    /// It failed.
     Failed { step: Step, kind: Option<RotatorErrorKind>, source: Box<dyn StdError + Send + Sync> },
 }
 
 impl Stop {
-    fn store(step: Step, error: Error) -> Self {
+    pub(crate) fn store(step: Step, error: Error) -> Self {
         Self::Failed { step, kind: None, source: Box::new(error) }
     }
 
-    fn target(step: Step, error: RotatorError) -> Self {
+    pub(crate) fn target(step: Step, error: RotatorError) -> Self {
         Self::Failed { step, kind: Some(error.kind()), source: Box::new(error) }
+    }
+
+    pub(crate) fn refused(step: Step, detail: impl Into<String>) -> Self {
+        Self::target(step, RotatorError::new(RotatorErrorKind::Refused, detail))
+    }
+
+    pub(crate) fn lease(step: Step, error: LeaseError) -> Self {
+        match error {
+            LeaseError::Lost => Self::Lost,
+            error => Self::Failed { step, kind: None, source: Box::new(error) },
+        }
     }
 }
 
-impl<'a, R: Rotator> Machine<'a, R> {
-    pub(crate) fn new(
-        of: &'a Coordinator,
-        path: &'a SecretPath,
-        rotator: &'a R,
-        rules: &'a Rules,
-    ) -> Self {
-        Self { of, path, rotator, rules, events: Vec::new(), told: Told::default() }
-    }
+/// When this process first saw a phase, by its own clock: the wall clocks of those who wrote it and who
+/// read it may be apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FirstSeen {
+    pub(crate) phase: Phase,
+    pub(crate) since: Timestamp,
+    pub(crate) at: Monotonic,
+}
 
+/// One rotation of one secret, by one runner.
+pub(crate) struct Machine<'a, R: Rotator> {
+    pub(crate) of: &'a Coordinator,
+    pub(crate) path: &'a SecretPath,
+    pub(crate) rotator: &'a R,
+    pub(crate) plan: &'a Plan,
+    pub(crate) events: &'a mut Vec<Event>,
+    /// What the target was told since the lease was last seen to be held.
+    pub(crate) told: &'a mut Told,
+    pub(crate) first_seen: &'a mut Option<FirstSeen>,
+}
+
+impl<R: Rotator> Machine<'_, R> {
     /// Does what can be done now, and gives the lease back.
     pub(crate) async fn run(
         &mut self,
         mut lease: Lease,
         due: &Due<'_>,
     ) -> Result<Then, LeaseError> {
+        let mut renewals = 0;
+        let mut is_first = true;
         loop {
             let metadata = match lease.renew().await {
                 Ok(metadata) => metadata,
-                Err(LeaseError::Lost) => return self.lost().await,
+                // What is in `told` is made good as soon as the lease can be had again.
+                Err(LeaseError::Lost) => return Ok(Then::Wait(Duration::ZERO)),
                 Err(error) => return Err(error),
             };
-            self.told = Told::default();
             let state = State::of(&metadata).ok_or(LeaseError::UnknownNote)?;
-            let next = match self.step(&mut lease, &metadata, &state, due).await {
-                Ok(next) => next,
-                Err(Stop::Lost) => return self.lost().await,
+            self.see(&state);
+            if !std::mem::replace(&mut is_first, false) {
+                // Renewed, so that nobody had it since: what the target was told, it was told in time.
+                *self.told = Told::default();
+            }
+            let stepped = match self.make_good(&lease, &metadata).await {
+                Ok(false) => self.step(&mut lease, &metadata, &state, due).await,
+                Ok(true) => Ok(Then::Step),
+                Err(stop) => Err(stop),
+            };
+            let then = match stepped {
+                Ok(then) => then,
+                Err(Stop::Lost) => return Ok(Then::Wait(Duration::ZERO)),
+                Err(Stop::Renew) => {
+                    renewals += 1;
+                    if renewals < RENEWALS { Then::Step } else { Then::Wait(self.of.lasts()) }
+                }
                 Err(Stop::Failed { step, kind, source }) => {
-                    self.failed(&lease, &state, step, kind, source).await
+                    match self.failed(&mut lease, &state, step, kind, source).await {
+                        Ok(then) => then,
+                        Err(LeaseError::Lost) => return Ok(Then::Wait(Duration::ZERO)),
+                        Err(error) => return Err(error),
+                    }
                 }
             };
-            if next != Then::Step {
-                return match lease.release().await {
-                    Ok(()) => Ok(next),
-                    Err(LeaseError::Lost) => self.lost().await,
-                    Err(error) => Err(error),
-                };
+            if then == Then::Step {
+                continue;
             }
+            return match lease.release().await {
+                // The same.
+                Ok(()) => {
+                    *self.told = Told::default();
+                    Ok(then)
+                }
+                Err(LeaseError::Lost) => Ok(Then::Wait(Duration::ZERO)),
+                Err(error) => Err(error),
+            };
         }
     }
 
@@ -129,476 +163,148 @@ impl<'a, R: Rotator> Machine<'a, R> {
         due: &Due<'_>,
     ) -> Result<Then, Stop> {
         let now = self.of.clock.now();
-        if let Some((version, at)) = state.dying
-            && now >= at
-        {
-            return self.destroy(lease, metadata, state, version).await;
+        if state.since > now {
+            // Written under a clock that runs ahead: nothing is counted from it.
+            self.save(lease, Step::Reconcile, State { since: now, ..state.clone() }).await?;
+            return Ok(Then::Step);
         }
         // A time beyond the longest pause was written under a clock that ran ahead.
         let left = state.retry_at.saturating_since(now);
-        if !left.is_zero() && left <= self.rules.longest_pause() {
+        if !left.is_zero() && left <= self.plan.rules.longest_pause() {
             return Ok(Then::Wait(left));
+        }
+        if let Some((version, at)) = state.dying
+            && now >= at
+            && matches!(state.phase, Phase::Idle | Phase::Watching)
+        {
+            return self.destroy(lease, metadata, state, version).await;
         }
         if let Some(reported) = state.reported {
             return self.look_into(lease, metadata, state, reported, now).await;
         }
         match state.phase {
-            Phase::Idle if state.failures > 0 || state.is_asked || due(metadata, now) => {
+            Phase::Idle if state.is_asked || due(metadata, now) => {
                 self.begin(lease, metadata, state, now).await
             }
             Phase::Idle => Ok(Then::Idle),
             Phase::Creating => self.create(lease, metadata, state, now).await,
             Phase::Setting | Phase::Testing => {
-                let pending = metadata.stage(Stage::Pending);
-                let current = metadata.stage(Stage::Current);
-                match state.candidate.filter(|version| [pending, current].contains(&Some(*version)))
-                {
+                let staged = [Stage::Pending, Stage::Current].map(|stage| metadata.stage(stage));
+                let candidate = state.candidate.filter(|candidate| {
+                    let is_enabled = |shown: &VersionMetadata| shown.state == VersionState::Enabled;
+                    staged.contains(&Some(*candidate))
+                        && find(metadata, *candidate).is_some_and(is_enabled)
+                });
+                match candidate {
                     Some(candidate) if state.phase == Phase::Setting => {
                         self.set(lease, metadata, state, candidate, now).await
                     }
                     Some(candidate) => self.test(lease, metadata, state, candidate, now).await,
-                    // Somebody put another one in its place, or purged it.
+                    // Somebody put another one in its place, disabled or purged it.
                     None => {
-                        self.save(lease, Step::Set, state.entering(Phase::Idle, now)).await?;
+                        let next = State { candidate: None, ..state.entering(Phase::Idle, now) };
+                        self.save(lease, Step::Set, next).await?;
                         Ok(Then::Step)
                     }
                 }
             }
             Phase::Watching => self.watch(lease, metadata, state, now).await,
-            Phase::Retiring => self.retire(lease, metadata, state, now).await,
+            Phase::Retiring | Phase::Disabling => self.retire(lease, metadata, state, now).await,
         }
     }
 
-    /// Somebody says that a version does not work. Where it is the one in force, and the target refuses it,
-    /// the next one is made; one that just came into force is set again.
-    async fn look_into(
-        &mut self,
-        lease: &Lease,
-        metadata: &SecretMetadata,
-        state: &State,
-        reported: Version,
-        now: Timestamp,
-    ) -> Result<Then, Stop> {
-        let mut next = State { reported: None, checked: now, ..state.clone() };
-        if metadata.stage(Stage::Current) == Some(reported) {
-            match state.phase {
-                Phase::Idle => {
-                    let current = self.secret(metadata, Stage::Current, Step::Watch).await?;
-                    next.is_asked |= match current {
-                        None => true,
-                        Some(current) => {
-                            match self.call(Step::Watch, self.rotator.test(&current)).await {
-                                Ok(()) => false,
-                                Err(Stop::Failed {
-                                    kind: Some(RotatorErrorKind::Refused), ..
-                                }) => true,
-                                Err(stop) => return Err(stop),
-                            }
-                        }
-                    };
-                }
-                Phase::Watching | Phase::Retiring => {
-                    self.repair(metadata, Step::Watch).await?;
-                }
-                // Another one is on its way.
-                Phase::Creating | Phase::Setting | Phase::Testing => {}
-            }
-        }
-        self.save(lease, Step::Watch, next).await?;
-        Ok(Then::Step)
-    }
-
-    /// A rotation begins. Where the target makes credentials, what it has is written down before it is
-    /// asked for another one: whatever is there beyond that was made for somebody who died.
-    async fn begin(
-        &mut self,
-        lease: &Lease,
-        metadata: &SecretMetadata,
-        state: &State,
-        now: Timestamp,
-    ) -> Result<Then, Stop> {
-        let profile = self.rotator.profile();
-        let mut next = state.entering(Phase::Creating, now);
-        // Until something works, it is one failure after the other.
-        next.failures = state.failures;
-        if profile.invents {
-            let mut ids = self.call(Step::Reconcile, self.rotator.ids()).await?;
-            // One that the target made and did not accept in time.
-            let pending = self.secret(metadata, Stage::Pending, Step::Reconcile).await?;
-            if let Some(id) = pending.and_then(|pending| self.rotator.id_of(&pending))
-                && ids.contains(&id)
-            {
-                self.call(Step::Reconcile, self.rotator.remove(&id)).await?;
-                ids.retain(|other| *other != id);
-            }
-            if !State::can_know(&ids) || ids.len() >= usize::from(profile.holds.get()) {
-                let found = format!(
-                    "the target has {} credentials and no room for another one: remove those that the \
-                     store does not know",
-                    ids.len()
-                );
-                let error = RotatorError::new(RotatorErrorKind::Refused, found);
-                return Err(Stop::target(Step::Reconcile, error));
-            }
-            next.known = ids;
-        }
-        self.save(lease, Step::Create, next).await?;
-        Ok(Then::Step)
-    }
-
-    async fn create(
-        &mut self,
-        lease: &mut Lease,
-        metadata: &SecretMetadata,
-        state: &State,
-        now: Timestamp,
-    ) -> Result<Then, Stop> {
-        let invents = self.rotator.profile().invents;
-        if invents {
-            let ids = self.call(Step::Reconcile, self.rotator.ids()).await?;
-            for orphan in ids.iter().filter(|id| !state.known.contains(id)) {
-                self.call(Step::Reconcile, self.rotator.remove(orphan)).await?;
-            }
-        }
-        let current = self.secret(metadata, Stage::Current, Step::Create).await?;
-        self.told.create = invents.then(|| state.known.clone());
-        let secret = self.call(Step::Create, self.rotator.create(current.as_ref())).await?;
-        let phase = if invents { Phase::Testing } else { Phase::Setting };
-        let next = State {
-            candidate: Some(metadata.next_version),
-            failures: state.failures,
-            ..state.entering(phase, now)
-        };
-        let (identifiers, value) = strongroom_core::SecretKind::into_parts(secret);
-        loop {
-            let secret = copy::<R::Secret>(&identifiers, &value)
-                .map_err(|error| Stop::store(Step::Create, error))?;
-            let options = WriteOptions::new()
-                .expecting(lease.expected())
-                .pending()
-                .annexes(AnnexUpdate::new().set(ANNEX, next.encode()));
-            match self.of.session.put_with(self.path, secret, options).await {
-                // What the target made is kept through a change that has nothing to do with it.
-                Err(Error::Conflict(_)) if invents => {
-                    let metadata = lease.look().await.map_err(|error| lost(Step::Create, error))?;
-                    if Some(metadata.next_version) != next.candidate {
-                        return Ok(Then::Step);
-                    }
-                }
-                put => {
-                    self.written(Step::Create, put).await?;
-                    return Ok(Then::Step);
-                }
-            }
+    /// Remembers when this phase was first seen here.
+    fn see(&mut self, state: &State) {
+        let is_known = self
+            .first_seen
+            .is_some_and(|seen| (seen.phase, seen.since) == (state.phase, state.since));
+        if !is_known {
+            let (phase, since, at) = (state.phase, state.since, self.of.clock.elapsed());
+            *self.first_seen = Some(FirstSeen { phase, since, at });
         }
     }
 
-    async fn set(
-        &mut self,
-        lease: &mut Lease,
-        metadata: &SecretMetadata,
-        state: &State,
-        candidate: Version,
-        now: Timestamp,
-    ) -> Result<Then, Stop> {
-        let is_single = self.rotator.profile().holds.get() == 1;
-        let is_in_force = metadata.stage(Stage::Current) == Some(candidate);
-        let working = if is_in_force { Stage::Previous } else { Stage::Current };
-        let working = self.secret(metadata, working, Step::Set).await?;
-        if is_single && !is_in_force {
-            // Not ahead of a target that cannot be told of it now.
-            if let Some(working) = &working
-                && let Err(Stop::Failed {
-                    kind: Some(RotatorErrorKind::Unreachable), source, ..
-                }) = self.call(Step::Set, self.rotator.test(working)).await
-            {
-                let kind = Some(RotatorErrorKind::Unreachable);
-                return Err(Stop::Failed { step: Step::Set, kind, source });
-            }
-            return self.promote(lease, candidate).await;
-        }
-        let next = self.version(candidate, Step::Set).await?;
-        self.told.set = true;
-        match self.call(Step::Set, self.rotator.set(&next, working.as_ref())).await {
-            Ok(()) => {
-                // Until it logs in, it is one failure after the other.
-                let next =
-                    State { failures: state.failures, ..state.entering(Phase::Testing, now) };
-                self.save(lease, Step::Set, next).await?;
-                Ok(Then::Step)
-            }
-            Err(Stop::Failed { step, kind: Some(RotatorErrorKind::Refused), source }) => {
-                // What was in force before is again. The candidate will not be.
-                if let Some(before) = metadata.stage(Stage::Previous).filter(|_| is_in_force) {
-                    self.promote(lease, before).await?;
-                    lease.look().await.map_err(|error| lost(step, error))?;
-                }
-                Err(Stop::Failed { step, kind: Some(RotatorErrorKind::Refused), source })
-            }
-            Err(stop) => Err(stop),
-        }
-    }
-
-    async fn test(
-        &mut self,
-        lease: &Lease,
-        metadata: &SecretMetadata,
-        state: &State,
-        candidate: Version,
-        now: Timestamp,
-    ) -> Result<Then, Stop> {
-        let profile = self.rotator.profile();
-        let secret = self.version(candidate, Step::Test).await?;
-        match self.call(Step::Test, self.rotator.test(&secret)).await {
-            Ok(()) if metadata.stage(Stage::Current) == Some(candidate) => {
-                let old = metadata.stage(Stage::Previous);
-                let next = State {
-                    old,
-                    candidate: None,
-                    is_asked: false,
-                    ..state.entering(Phase::Watching, now)
-                };
-                if self.save(lease, Step::Promote, next).await? {
-                    let (path, version) = (self.path.clone(), candidate);
-                    self.events.push(Event::InForce { path, version });
-                }
-                Ok(Then::Step)
-            }
-            Ok(()) => self.promote(lease, candidate).await,
-            Err(Stop::Failed { kind: Some(kind), source, .. })
-                if kind != RotatorErrorKind::Unreachable =>
-            {
-                if now.saturating_since(state.since) < profile.settles {
-                    return Ok(Then::Wait(self.rules.look_again(profile.settles)));
-                }
-                Err(Stop::Failed { step: Step::Test, kind: Some(kind), source })
-            }
-            Err(stop) => Err(stop),
-        }
-    }
-
-    async fn promote(&mut self, lease: &Lease, candidate: Version) -> Result<Then, Stop> {
-        let which = self.path.at(candidate);
-        let promoted = self.of.session.promote_with(which, lease.expected()).await;
-        self.written(Step::Promote, promoted).await?;
-        Ok(Then::Step)
-    }
-
-    /// What is in force is tested again, once a runner that woke late would have done its harm.
-    async fn watch(
-        &mut self,
-        lease: &Lease,
-        metadata: &SecretMetadata,
-        state: &State,
-        now: Timestamp,
-    ) -> Result<Then, Stop> {
-        let left = self.rules.grace.saturating_sub(now.saturating_since(state.since));
-        if !left.is_zero() {
-            return Ok(Then::Wait(left));
-        }
-        if self.repair(metadata, Step::Watch).await? {
-            // What was set late may be set late once more.
-            self.save(lease, Step::Watch, state.entering(Phase::Watching, now)).await?;
-        } else {
-            self.save(lease, Step::Watch, state.entering(Phase::Retiring, now)).await?;
-        }
-        Ok(Then::Step)
-    }
-
-    async fn retire(
-        &mut self,
-        lease: &Lease,
-        metadata: &SecretMetadata,
-        state: &State,
-        now: Timestamp,
-    ) -> Result<Then, Stop> {
-        let idle = State { old: None, candidate: None, ..state.entering(Phase::Idle, now) };
-        let stages = [Stage::Current, Stage::Pending].map(|stage| metadata.stage(stage));
-        let old = state.old.filter(|old| !stages.contains(&Some(*old)));
-        let Some(old) = old.and_then(|old| find(metadata, old)) else {
-            self.save(lease, Step::Retire, idle).await?;
-            return Ok(Then::Step);
-        };
-        match old.state {
-            VersionState::Enabled if old.holds.iter().any(|hold| hold.until > now) => {
-                Ok(Then::Wait(self.rules.longest_pause()))
-            }
-            VersionState::Enabled => {
-                if self.rotator.profile().holds.get() > 1 {
-                    let revoked = self.version(old.version, Step::Retire).await?;
-                    let current = self.secret(metadata, Stage::Current, Step::Retire).await?;
-                    let Some(current) = current else { return Ok(Then::Idle) };
-                    self.call(Step::Retire, self.rotator.revoke(&revoked, &current)).await?;
-                }
-                let which = self.path.at(old.version);
-                let disabled = self.of.session.disable_with(which, lease.expected()).await;
-                self.written(Step::Retire, disabled).await?;
-                Ok(Then::Step)
-            }
-            VersionState::Disabled => {
-                let (path, version) = (self.path.clone(), old.version);
-                let dies = now.saturating_add(self.rules.destroy_after);
-                let next = State { dying: Some((version, dies)), ..idle };
-                if self.save(lease, Step::Retire, next).await? {
-                    self.events.push(Event::Retired { path, version });
-                }
-                Ok(Then::Step)
-            }
-            VersionState::Deleted | VersionState::Destroyed => {
-                self.save(lease, Step::Retire, idle).await?;
-                Ok(Then::Step)
-            }
-        }
-    }
-
-    async fn destroy(
-        &mut self,
-        lease: &Lease,
-        metadata: &SecretMetadata,
-        state: &State,
-        version: Version,
-    ) -> Result<Then, Stop> {
-        let now = self.of.clock.now();
-        let shown = find(metadata, version);
-        // Somebody has use for it after all.
-        let is_wanted = shown.is_none_or(|shown| shown.state != VersionState::Disabled);
-        let next = match shown {
-            _ if is_wanted => State { dying: None, ..state.clone() },
-            Some(shown) if shown.holds.iter().any(|hold| hold.until > now) => {
-                let later = now.saturating_add(self.rules.longest_pause());
-                State { dying: Some((version, later)), ..state.clone() }
-            }
-            _ => {
-                let which = self.path.at(version);
-                let destroyed = self.of.session.destroy_with(which, lease.expected()).await;
-                if self.written(Step::Retire, destroyed).await? {
-                    self.events.push(Event::Destroyed { path: self.path.clone(), version });
-                }
-                return Ok(Then::Step);
-            }
-        };
-        self.save(lease, Step::Retire, next).await?;
-        Ok(Then::Step)
-    }
-
-    /// Tests what is in force, and sets it again where the target refuses it. Whether it did.
-    async fn repair(&mut self, metadata: &SecretMetadata, step: Step) -> Result<bool, Stop> {
-        let Some(version) = metadata.stage(Stage::Current) else { return Ok(false) };
-        let Some(current) = self.secret(metadata, Stage::Current, step).await? else {
-            return Ok(false);
-        };
-        match self.call(step, self.rotator.test(&current)).await {
-            Ok(()) => return Ok(false),
-            Err(Stop::Failed { kind: Some(RotatorErrorKind::Refused), .. })
-                if !self.rotator.profile().invents => {}
-            Err(stop) => return Err(stop),
-        }
-        self.call(step, self.rotator.set(&current, None)).await?;
-        self.events.push(Event::Repaired { path: self.path.clone(), version });
-        Ok(true)
-    }
-
-    /// Somebody else has the lease, or had it. Where the target was told of something meanwhile, that may
-    /// have come after what the other one told it: what is in force is tested, and set again; and what
-    /// was made for this runner alone is removed.
-    async fn lost(&mut self) -> Result<Then, LeaseError> {
-        let told = std::mem::take(&mut self.told);
-        if !told.set && told.create.is_none() {
-            return Ok(Then::Wait(Duration::ZERO));
-        }
-        loop {
-            let mut lease = self.of.lease(self.path).await?;
-            let metadata = match lease.renew().await {
-                Err(LeaseError::Lost) => continue,
-                renewed => renewed?,
-            };
-            let made_good = self.make_good(&metadata, &told).await;
-            match lease.renew().await {
-                Err(LeaseError::Lost) => continue,
-                renewed => renewed?,
-            };
-            let then = match made_good {
-                Ok(()) | Err(Stop::Lost) => Then::Wait(Duration::ZERO),
-                Err(Stop::Failed { step, kind, source }) => {
-                    let state = State::of(&metadata).ok_or(LeaseError::UnknownNote)?;
-                    self.failed(&lease, &state, step, kind, source).await
-                }
-            };
-            lease.release().await?;
-            return Ok(then);
-        }
-    }
-
-    async fn make_good(&mut self, metadata: &SecretMetadata, told: &Told) -> Result<(), Stop> {
-        if told.set {
-            self.repair(metadata, Step::Watch).await?;
-        }
-        let Some(known) = &told.create else { return Ok(()) };
-        // Nobody else is being made one now. What the target has beyond what it had before, and what is
-        // stored, came late for this runner.
-        let mut stored = known.clone();
-        for stage in [Stage::Current, Stage::Pending, Stage::Previous] {
-            let secret = self.secret(metadata, stage, Step::Reconcile).await?;
-            stored.extend(secret.and_then(|secret| self.rotator.id_of(&secret)));
-        }
-        for id in self.call(Step::Reconcile, self.rotator.ids()).await? {
-            if !stored.contains(&id) {
-                self.call(Step::Reconcile, self.rotator.remove(&id)).await?;
-            }
-        }
-        Ok(())
+    /// How long this process has seen the phase that a secret is in.
+    pub(crate) fn seen_for(&self) -> Duration {
+        let now = self.of.clock.elapsed();
+        self.first_seen.map_or(Duration::ZERO, |seen| now.saturating_since(seen.at))
     }
 
     /// Writes down that a step failed, and tells of it.
     async fn failed(
         &mut self,
-        lease: &Lease,
-        state: &State,
+        lease: &mut Lease,
+        seen: &State,
         step: Step,
         kind: Option<RotatorErrorKind>,
         source: Box<dyn StdError + Send + Sync>,
-    ) -> Then {
+    ) -> Result<Then, LeaseError> {
+        // As it is now: somebody may have asked for something meanwhile, and a part of the step may be done.
+        let metadata = lease.look().await?;
+        let state = State::of(&metadata).ok_or(LeaseError::UnknownNote)?;
         let now = self.of.clock.now();
         let attempt = state.failures.saturating_add(1);
-        let pause = self.rules.pause_after(attempt, &*self.of.entropy);
+        let pause = self.plan.rules.pause_after(attempt, &*self.of.entropy);
         let next_attempt = now.saturating_add(pause);
-        // What the target refused is made anew; what it did not accept in time, it is told again.
-        let phase = match (step, kind) {
-            (Step::Set, Some(RotatorErrorKind::Refused)) => Phase::Idle,
-            (Step::Test, Some(RotatorErrorKind::Refused | RotatorErrorKind::NotYet)) => {
-                if self.rotator.profile().invents { Phase::Idle } else { Phase::Setting }
-            }
+        let current = metadata.stage(Stage::Current);
+        let version = match step {
+            Step::Watch => current,
+            Step::Retire => state.old,
+            Step::Reconcile | Step::Create => None,
+            Step::Set | Step::Test | Step::Promote => seen.candidate,
+        };
+        let is_no = matches!(kind, Some(RotatorErrorKind::Refused | RotatorErrorKind::NotYet));
+        let invents = self.rotator.profile().invents;
+        let mut next = State { failures: attempt, retry_at: next_attempt, ..state.clone() };
+        next.phase = match step {
+            _ if state.phase != seen.phase => state.phase,
+            // Nothing was made, or what was made is refused: another one, from the beginning.
+            Step::Create if invents && is_no => Phase::Idle,
+            Step::Set if is_no => Phase::Idle,
+            Step::Test if is_no && invents && current != seen.candidate => Phase::Idle,
+            // It was not accepted in time: the target is told again.
+            Step::Test if is_no && !invents => Phase::Setting,
             _ => state.phase,
         };
-        let next = State { failures: attempt, retry_at: next_attempt, phase, ..state.clone() };
+        // A rotation that has begun goes on, whatever the schedule says by then.
+        next.is_asked |= next.phase == Phase::Idle && state.phase != Phase::Idle;
         let update = MetadataUpdate::new().annexes(AnnexUpdate::new().set(ANNEX, next.encode()));
         // Where this is not written, the next runner tries again sooner: no harm, but for the target's
         // patience, and a store that does not work stops it anyway.
         let _ = self.of.session.update_metadata_with(self.path, update, lease.expected()).await;
-        self.events.push(Event::Failed(Failure {
-            path: self.path.clone(),
-            version: state.candidate,
-            step,
-            attempt,
-            rotator: self.rotator.name().to_owned(),
-            kind,
-            next_attempt,
-            source,
-        }));
-        Then::Wait(pause)
+        self.tell(step, version, attempt, kind, next_attempt, source);
+        Ok(Then::Wait(pause))
+    }
+
+    pub(crate) fn tell(
+        &mut self,
+        step: Step,
+        version: Option<Version>,
+        attempt: u32,
+        kind: Option<RotatorErrorKind>,
+        next_attempt: Timestamp,
+        source: Box<dyn StdError + Send + Sync>,
+    ) {
+        let (path, rotator) = (self.path.clone(), self.rotator.name().to_owned());
+        let failure = Failure { path, version, step, attempt, rotator, kind, next_attempt, source };
+        self.events.push(Event::Failed(failure));
     }
 
     /// Writes the state, if the head is still the one that was seen. Whether it is written.
-    async fn save(&self, lease: &Lease, step: Step, next: State) -> Result<bool, Stop> {
+    pub(crate) async fn save(&self, lease: &Lease, step: Step, next: State) -> Result<bool, Stop> {
         let update = MetadataUpdate::new().annexes(AnnexUpdate::new().set(ANNEX, next.encode()));
-        let written =
-            self.of.session.update_metadata_with(self.path, update, lease.expected()).await;
+        let expected = lease.expected();
+        let written = self.of.session.update_metadata_with(self.path, update, expected).await;
         self.written(step, written).await
     }
 
     /// Whether a write under the lease took effect. Where it is not known, the next renewal of the lease
     /// settles it.
-    async fn written<T>(&self, step: Step, written: Result<T, Error>) -> Result<bool, Stop> {
+    pub(crate) async fn written<T>(
+        &self,
+        step: Step,
+        written: Result<T, Error>,
+    ) -> Result<bool, Stop> {
         match written {
             Ok(_) => Ok(true),
             Err(Error::Conflict(_)) => Ok(false),
@@ -610,50 +316,67 @@ impl<'a, R: Rotator> Machine<'a, R> {
         }
     }
 
-    /// Calls the target, for a third of a lease at most: the lease outlasts the calls of a step.
-    async fn call<T>(
+    /// Calls the target, if the lease outlasts the call.
+    pub(crate) async fn call<T>(
         &self,
+        lease: &Lease,
         step: Step,
         call: impl Future<Output = Result<T, RotatorError>>,
     ) -> Result<T, Stop> {
-        let limit = self.of.timer.sleep(self.of.lasts() / 3);
-        match within(limit, call).await {
+        let limit = self.of.lasts() / CALLS_IN_A_LEASE;
+        if lease.remaining() < limit {
+            return Err(Stop::Renew);
+        }
+        let waited = async {
+            for _ in 0..PARTS {
+                self.of.timer.sleep(limit / PARTS).await;
+            }
+        };
+        match within(waited, call).await {
             Some(answer) => answer.map_err(|error| Stop::target(step, error)),
             None => {
                 let kind = RotatorErrorKind::Unreachable;
-                let late = RotatorError::new(kind, "no answer within a third of the lease");
-                Err(Stop::target(step, late))
+                let late = format!("no answer within {} ms", limit.as_millis());
+                Err(Stop::target(step, RotatorError::new(kind, late)))
             }
         }
     }
 
     /// The secret at a stage; `None` where there is none that can be read.
-    async fn secret(
+    pub(crate) async fn secret(
         &self,
         metadata: &SecretMetadata,
         stage: Stage,
         step: Step,
     ) -> Result<Option<R::Secret>, Stop> {
-        let readable = metadata.stage(stage).and_then(|version| find(metadata, version));
-        let Some(version) = readable.filter(|shown| shown.state == VersionState::Enabled) else {
+        let shown = metadata.stage(stage).and_then(|version| find(metadata, version));
+        let Some(shown) = shown.filter(|shown| shown.state == VersionState::Enabled) else {
             return Ok(None);
         };
-        self.version(version.version, step).await.map(Some)
+        self.version(shown.version, step).await.map(Some)
     }
 
-    async fn version(&self, version: Version, step: Step) -> Result<R::Secret, Stop> {
+    pub(crate) async fn version(&self, version: Version, step: Step) -> Result<R::Secret, Stop> {
         let read = self.of.session.get(self.path.at(version)).await;
         read.map_err(|error| Stop::store(step, error))
     }
-}
 
-fn find(metadata: &SecretMetadata, version: Version) -> Option<&VersionMetadata> {
-    metadata.versions.iter().find(|shown| shown.version == version)
-}
-
-fn lost(step: Step, error: LeaseError) -> Stop {
-    match error {
-        LeaseError::Lost => Stop::Lost,
-        error => Stop::Failed { step, kind: None, source: Box::new(error) },
+    /// The secret in force, without which nothing can be said of what works.
+    pub(crate) async fn in_force(
+        &self,
+        metadata: &SecretMetadata,
+        step: Step,
+    ) -> Result<R::Secret, Stop> {
+        match self.secret(metadata, Stage::Current, step).await? {
+            Some(current) => Ok(current),
+            None => {
+                let nothing = "nothing that can be read is in force: promote or enable a version";
+                Err(Stop::Failed { step, kind: None, source: nothing.into() })
+            }
+        }
     }
+}
+
+pub(crate) fn find(metadata: &SecretMetadata, version: Version) -> Option<&VersionMetadata> {
+    metadata.versions.iter().find(|shown| shown.version == version)
 }

@@ -42,6 +42,9 @@ impl Rules {
 
 /// How a secret is rotated.
 ///
+/// A rotation knows of no [`Validity`](crate::Validity) and no uses yet: parts of a schedule that count
+/// from them are never due.
+///
 /// ```
 /// use std::time::Duration;
 /// use strongroom_rotation::{Plan, Schedule};
@@ -67,7 +70,8 @@ impl Plan {
 
     /// How long the version before stays accepted once the next one is in force: longer than any
     /// application keeps a version without asking for it again, and than two leases, so that a runner
-    /// that wakes late is noticed. Afterwards it is revoked at the target, and disabled.
+    /// that wakes late is noticed. Afterwards it is revoked at the target, and disabled. Each process
+    /// counts it by its own clock, from when it saw the new version: where another takes over, it is longer.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.rules.grace = grace;

@@ -1,21 +1,22 @@
 //! The secrets that a host rotates, and what it calls for that.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use strongroom_core::{
-    AnnexUpdate, Expected, MetadataUpdate, Names, Rotator, SecretMetadata, SecretPath, Stage,
-    Timestamp, Version, VersionMetadata, async_trait,
+    AnnexUpdate, Expected, MetadataUpdate, Monotonic, Names, Rotator, SecretMetadata, SecretPath,
+    Stage, Timestamp, Version, VersionMetadata, async_trait,
 };
 use strongroom_engine::Error;
 
 use crate::coordinator::Coordinator;
 use crate::event::Event;
 use crate::lease::{Claim, Lease, LeaseError, Taken};
-use crate::machine::{Due, Machine, Then};
+use crate::machine::{Due, FirstSeen, Machine, Then};
+use crate::mend::Told;
 use crate::plan::Plan;
-use crate::schedule::{Facts, Next, Validity};
+use crate::schedule::{Facts, Next};
 use crate::state::{ANNEX, Phase, State};
 
 /// The longest time between two looks at a secret: its facts may have changed, and the clock jumped.
@@ -94,45 +95,60 @@ struct Managed {
     path: SecretPath,
     plan: Plan,
     rotator: Box<dyn AnyRotator>,
+    memory: Mutex<Memory>,
+}
+
+/// What this process remembers of a secret between two looks. Whoever is dropped in between loses it: that
+/// costs time, or the mending of what a late runner did.
+#[derive(Default)]
+struct Memory {
     /// What was seen of a lease that somebody else holds.
-    claim: Mutex<Option<Claim>>,
+    claim: Option<Claim>,
+    told: Told,
+    first_seen: Option<FirstSeen>,
+    /// Not before this is the next look.
+    next_look: Monotonic,
 }
 
 impl fmt::Debug for Managed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Managed")
             .field("path", &self.path)
-            .field("rotator", &self.rotator)
+            // The host's rotator may hold a password of its own.
+            .field("rotator", &self.rotator.name())
             .field("plan", &self.plan)
             .finish_non_exhaustive()
     }
 }
 
+/// What a rotator works on.
+struct Job<'a> {
+    of: &'a Coordinator,
+    path: &'a SecretPath,
+    plan: &'a Plan,
+    due: &'a Due<'a>,
+    told: &'a mut Told,
+    first_seen: &'a mut Option<FirstSeen>,
+    events: &'a mut Vec<Event>,
+}
+
 /// A rotator of whatever kind of secret.
 #[async_trait]
-trait AnyRotator: fmt::Debug + Send + Sync {
-    async fn advance(
-        &self,
-        job: (&Coordinator, &SecretPath, &Plan),
-        lease: Lease,
-        due: &Due<'_>,
-        events: &mut Vec<Event>,
-    ) -> Result<Then, LeaseError>;
+trait AnyRotator: Send + Sync {
+    fn name(&self) -> &str;
+    async fn advance(&self, job: Job<'_>, lease: Lease) -> Result<Then, LeaseError>;
 }
 
 #[async_trait]
 impl<R: Rotator> AnyRotator for R {
-    async fn advance(
-        &self,
-        (of, path, plan): (&Coordinator, &SecretPath, &Plan),
-        lease: Lease,
-        due: &Due<'_>,
-        events: &mut Vec<Event>,
-    ) -> Result<Then, LeaseError> {
-        let mut machine = Machine::new(of, path, self, &plan.rules);
-        let then = machine.run(lease, due).await;
-        events.append(&mut machine.events);
-        then
+    fn name(&self) -> &str {
+        Rotator::name(self)
+    }
+
+    async fn advance(&self, job: Job<'_>, lease: Lease) -> Result<Then, LeaseError> {
+        let Job { of, path, plan, due, told, first_seen, events } = job;
+        let mut machine = Machine { of, path, rotator: self, plan, events, told, first_seen };
+        machine.run(lease, due).await
     }
 }
 
@@ -166,23 +182,31 @@ impl Rotation {
         plan: Plan,
     ) -> Result<Self, LeaseError> {
         let path = self.of.path(path)?;
-        let (rotator, claim) = (Box::new(rotator), Mutex::new(None));
-        self.jobs.push(Managed { path, plan, rotator, claim });
+        let (rotator, memory) = (Box::new(rotator), Mutex::default());
+        self.jobs.push(Managed { path, plan, rotator, memory });
         Ok(self)
     }
 
-    /// Does what is to be done now, and says when to call it again. Whatever fails is an event, and is
-    /// tried again when its time has come; the other secrets do not wait for it.
+    /// Does what is to be done now, one secret after the other, and says when to call it again. Whatever
+    /// fails is an event, and is tried again when its time has come. A target that does not answer holds the
+    /// others up for as long as a call may take; to keep secrets apart, manage them by two rotations.
     pub async fn tick(&self) -> Tick {
         let mut tick = Tick { events: Vec::new(), unreachable: Vec::new(), wait: LONGEST_WAIT };
         for job in &self.jobs {
-            match self.look_at(job, &mut tick.events).await {
-                Ok(wait) => tick.wait = tick.wait.min(wait),
-                Err(error) => {
-                    tick.wait = tick.wait.min(HELD * 10);
-                    tick.unreachable.push((job.path.clone(), error));
-                }
+            let left = job.memory().next_look.saturating_since(self.of.clock.elapsed());
+            if !left.is_zero() {
+                tick.wait = tick.wait.min(left);
+                continue;
             }
+            let wait = match self.look_at(job, &mut tick.events).await {
+                Ok(wait) => wait.min(LONGEST_WAIT),
+                Err(error) => {
+                    tick.unreachable.push((job.path.clone(), error));
+                    HELD * 10
+                }
+            };
+            job.memory().next_look = self.of.clock.elapsed().saturating_add(wait);
+            tick.wait = tick.wait.min(wait);
         }
         tick
     }
@@ -207,7 +231,7 @@ impl Rotation {
         let edit = |_: &SecretMetadata, state: &mut State, _| {
             !std::mem::replace(&mut state.is_asked, true)
         };
-        self.edit(self.of.path(path)?, edit).await
+        self.edit(path, edit).await
     }
 
     /// Says that a version does not work at the target. If it is the one in force, it is tested, and
@@ -233,15 +257,19 @@ impl Rotation {
             }
             is_news
         };
-        self.edit(self.of.path(path)?, edit).await
+        self.edit(path, edit).await
     }
 
     /// Changes the state of a secret, whoever works on it, as `edit` says; it answers whether it did.
     async fn edit(
         &self,
-        path: SecretPath,
+        path: impl Names<SecretPath>,
         edit: impl Fn(&SecretMetadata, &mut State, Timestamp) -> bool,
     ) -> Result<(), LeaseError> {
+        let path = self.of.path(path)?;
+        if let Some(job) = self.jobs.iter().find(|job| job.path == path) {
+            job.memory().next_look = Monotonic::default();
+        }
         let mut waiting = self.of.waiting(self.of.lasts());
         loop {
             let metadata = self.of.session.metadata(&path).await?;
@@ -268,34 +296,59 @@ impl Rotation {
         let metadata = self.of.session.metadata(&job.path).await?;
         let state = State::of(&metadata).ok_or(LeaseError::UnknownNote)?;
         let now = self.of.clock.now();
-        if let Some(wait) = idle_for(job, &metadata, &state, now) {
-            return Ok(wait.min(LONGEST_WAIT));
+        if job.memory().told.is_nothing()
+            && let Some(wait) = idle_for(job, &metadata, &state, now)
+        {
+            return Ok(wait);
         }
         let Some(lease) = self.claim(job).await? else { return Ok(HELD) };
-        let due = |metadata: &SecretMetadata, now| is_due(job, metadata, now);
-        match job.rotator.advance((&self.of, &job.path, &job.plan), lease, &due, events).await? {
-            Then::Wait(wait) => Ok(wait.min(LONGEST_WAIT)),
-            Then::Step | Then::Idle => Ok(Duration::ZERO),
+        let due = |metadata: &SecretMetadata, now| next(job, metadata, now) == Next::Due;
+        let (mut told, mut first_seen) = {
+            let mut memory = job.memory();
+            (std::mem::take(&mut memory.told), memory.first_seen)
+        };
+        let (of, path, plan) = (&self.of, &job.path, &job.plan);
+        let (told_of, seen) = (&mut told, &mut first_seen);
+        let work = Job { of, path, plan, due: &due, told: told_of, first_seen: seen, events };
+        let then = job.rotator.advance(work, lease).await;
+        {
+            let mut memory = job.memory();
+            (memory.told, memory.first_seen) = (told, first_seen);
+        }
+        match then? {
+            Then::Wait(wait) => Ok(wait),
+            Then::Step | Then::Idle => Ok(HELD),
         }
     }
 
     /// The lease, if it can be had now.
     async fn claim(&self, job: &Managed) -> Result<Option<Lease>, LeaseError> {
-        let held = || job.claim.lock().unwrap_or_else(PoisonError::into_inner);
-        let earlier = held().take();
+        let earlier = job.memory().claim.take();
         let mut claim = match earlier {
             Some(claim) => claim,
             None => Claim::new(&self.of, &job.path, self.of.lasts(), None)?,
         };
-        match claim.attempt(&self.of).await? {
-            Some(Taken::Lease(lease)) => Ok(Some(*lease)),
-            Some(Taken::Spent) => Err(LeaseError::Abandoned),
+        let attempt = claim.attempt(&self.of).await;
+        match attempt {
+            Ok(Some(Taken::Lease(lease))) => Ok(Some(*lease)),
+            Ok(Some(Taken::Spent)) => Err(LeaseError::Abandoned),
             // INVARIANT: `Moved` does not come, since it asks for no version.
-            Some(Taken::Moved) | None => {
-                *held() = Some(claim);
+            Ok(Some(Taken::Moved) | None) => {
+                job.memory().claim = Some(claim);
                 Ok(None)
             }
+            // What was seen of the other's lease still counts.
+            Err(error) => {
+                job.memory().claim = Some(claim);
+                Err(error)
+            }
         }
+    }
+}
+
+impl Managed {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -306,43 +359,33 @@ fn idle_for(
     state: &State,
     now: Timestamp,
 ) -> Option<Duration> {
-    let dying = state.dying.map(|(_, at)| at.saturating_since(now));
-    if dying.is_some_and(|left| left.is_zero()) {
-        return None;
-    }
-    let dying = dying.unwrap_or(LONGEST_WAIT);
     let retry = state.retry_at.saturating_since(now);
     if !retry.is_zero() && retry <= job.plan.rules.longest_pause() {
-        return Some(retry.min(dying));
+        return Some(retry);
     }
-    if state.reported.is_some() {
+    if state.reported.is_some() || state.since > now {
         return None;
     }
+    let dying = match state.dying {
+        Some((_, at)) if at <= now => return None,
+        Some((_, at)) => at.saturating_since(now),
+        None => LONGEST_WAIT,
+    };
     match state.phase {
-        Phase::Idle if state.failures > 0 || state.is_asked => None,
+        Phase::Idle if state.is_asked => None,
         Phase::Idle => match next(job, metadata, now) {
-            Next::Due | Next::Broken(_) => None,
+            Next::Due => None,
             Next::At(at) => Some(at.saturating_since(now).min(dying)),
-            Next::Never => Some(dying),
+            // Put by hand, with an end that makes no sense: that is said by who put it.
+            Next::Never | Next::Broken(_) => Some(dying),
         },
-        Phase::Watching => {
-            let left = job.plan.rules.grace.saturating_sub(now.saturating_since(state.since));
-            (!left.is_zero()).then(|| left.min(dying))
-        }
         _ => None,
     }
-}
-
-fn is_due(job: &Managed, metadata: &SecretMetadata, now: Timestamp) -> bool {
-    matches!(next(job, metadata, now), Next::Due | Next::Broken(_))
 }
 
 fn next(job: &Managed, metadata: &SecretMetadata, now: Timestamp) -> Next {
     let current = metadata.stage(Stage::Current);
     let of = |shown: &&VersionMetadata| Some(shown.version) == current;
     let last = metadata.versions.iter().find(of).map_or(metadata.created, |shown| shown.created);
-    let mut facts = Facts::new(last);
-    facts.valid =
-        metadata.metadata.expires.map(|not_after| Validity { not_before: last, not_after });
-    job.plan.schedule.next(&job.path, &facts, now)
+    job.plan.schedule.next(&job.path, &Facts::new(last), now)
 }

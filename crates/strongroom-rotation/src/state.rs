@@ -24,13 +24,22 @@ pub(crate) enum Phase {
     Testing,
     /// The candidate is in force; what was before is still accepted.
     Watching,
-    /// What was before is revoked and disabled.
+    /// What was before is revoked.
     Retiring,
+    /// It is revoked, and disabled now.
+    Disabling,
 }
 
 impl Phase {
-    const ALL: [Self; 6] =
-        [Self::Idle, Self::Creating, Self::Setting, Self::Testing, Self::Watching, Self::Retiring];
+    const ALL: [Self; 7] = [
+        Self::Idle,
+        Self::Creating,
+        Self::Setting,
+        Self::Testing,
+        Self::Watching,
+        Self::Retiring,
+        Self::Disabling,
+    ];
 
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|phase| *phase as u8 == byte)
@@ -43,7 +52,8 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     /// Attempts at this phase that failed, one after the other.
     pub(crate) failures: u32,
-    /// The version that comes into force by this rotation.
+    /// The version that comes into force by this rotation; while it is being made, the number that it is
+    /// to have.
     pub(crate) candidate: Option<Version>,
     /// The version that was in force before.
     pub(crate) old: Option<Version>,
@@ -59,7 +69,8 @@ pub(crate) struct State {
     pub(crate) reported: Option<Version>,
     /// When such a report was last looked into.
     pub(crate) checked: Timestamp,
-    /// What the target had before it was asked to make one.
+    /// While a credential is made, the ids of those that the target had before; afterwards that of the
+    /// version which was in force before.
     pub(crate) known: Vec<String>,
 }
 
@@ -159,7 +170,7 @@ mod tests {
     fn states() -> impl Strategy<Value = State> {
         let known = proptest::collection::vec("[A-Z0-9é]{1,20}", 0..MOST_KNOWN);
         let times = any::<[u32; 4]>();
-        (0..6_usize, any::<(u32, bool)>(), any::<[u16; 4]>(), times, known).prop_map(
+        (0..7_usize, any::<(u32, bool)>(), any::<[u16; 4]>(), times, known).prop_map(
             |(phase, (failures, is_asked), [candidate, old, dying, reported], times, known)| {
                 let [since, retry_at, dies, checked] =
                     times.map(|time| Timestamp::from_millis(time.into()).unwrap());

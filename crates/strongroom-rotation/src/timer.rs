@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
@@ -65,7 +66,10 @@ impl Shared {
             if !due.is_empty() {
                 // A waker is the host's code: it may come back for this lock.
                 drop(sleepers);
-                due.into_values().for_each(Waker::wake);
+                for waker in due.into_values() {
+                    // One that panics keeps none of the others asleep.
+                    drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
+                }
                 sleepers = self.sleepers();
                 continue;
             }
@@ -129,7 +133,9 @@ struct Sleeper<'a> {
 
 impl Drop for Sleeper<'_> {
     fn drop(&mut self) {
-        self.shared.sleepers().waiting.remove(&self.key);
+        // Outside of the lock: a waker may own another sleeper.
+        let waker = self.shared.sleepers().waiting.remove(&self.key);
+        drop(waker);
     }
 }
 
@@ -153,10 +159,11 @@ impl Timer for SystemTimer {
                 return Poll::Ready(());
             }
             let mut sleepers = self.shared.sleepers();
-            sleepers.waiting.insert(sleeper.key, context.waker().clone());
+            let replaced = sleepers.waiting.insert(sleeper.key, context.waker().clone());
             let is_first =
                 sleepers.waiting.first_key_value().is_some_and(|(key, _)| *key == sleeper.key);
             drop(sleepers);
+            drop(replaced);
             if is_first {
                 self.shared.changed.notify_all();
             }

@@ -164,7 +164,7 @@ fn whoever_died_is_waited_for_and_no_longer() {
     world.run_task(&mut executor, task);
     drop(executor);
     let (token, waited) = took.get().unwrap();
-    assert_eq!(token, 2);
+    assert!(token > 1);
     assert!(waited > LEASE && waited < LEASE * 3 / 2, "{waited:?}");
 }
 
@@ -195,5 +195,6 @@ fn whoever_is_alive_keeps_it() {
     });
     world.run(&mut executor);
     drop(executor);
-    assert_eq!(tokens.into_inner(), [1, 2]);
+    let tokens = tokens.into_inner();
+    assert!(tokens.len() == 2 && tokens[0] < tokens[1], "{tokens:?}");
 }

@@ -11,7 +11,7 @@ use strongroom_engine::{Error, Session};
 use strongroom_rotation::{Event, LeaseError, Plan, Rotation, Schedule, Tick};
 use strongroom_testkit::sim::{SimExecutor, SimFaults};
 
-use crate::target::{Keys, Passwords, Target};
+use crate::target::{Keys, Passwords, SETTLES, Target};
 use crate::world::{LEASE, Process, World};
 
 const PATH: &str = "prod/app/db";
@@ -234,10 +234,19 @@ fn history(seed: u64, mood: Mood) -> Seen {
             record(&seen, &world, tick);
             world.clock.sleep(wait).await;
         }
-        let works = match kind {
-            Kind::Keys => logs_in::<ApiKey>(&process.session, &target, Stage::Current).await,
-            _ => logs_in::<Credential>(&process.session, &target, Stage::Current).await,
-        };
+        // A rotation may be under way: it has come to its end soon.
+        let mut works = false;
+        for _ in 0..20 {
+            works = match kind {
+                Kind::Keys => logs_in::<ApiKey>(&process.session, &target, Stage::Current).await,
+                _ => logs_in::<Credential>(&process.session, &target, Stage::Current).await,
+            };
+            if works {
+                break;
+            }
+            record(&seen, &world, rotation.tick().await);
+            world.clock.sleep(SETTLES / 2).await;
+        }
         if !works {
             let shown = process.session.metadata(PATH).await.unwrap();
             seen.borrow_mut().wrong.push(format!("no login at the end: {:?}", shown.versions));
