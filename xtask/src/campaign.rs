@@ -4,7 +4,7 @@
 use std::time::UNIX_EPOCH;
 
 use crate::bars::{binary, build};
-use crate::cargo::succeeds;
+use crate::cargo::{cargo, succeeds};
 use crate::{Outcome, mutants};
 
 const USAGE: &str = "\
@@ -12,6 +12,10 @@ usage: cargo xtask campaign NAME [--full] [--seed N], or --list
        cargo xtask campaign mutants [--full] [--only ID] [--seed N]";
 /// The campaign against the simulation itself, which builds what it runs.
 const MUTANTS: &str = "mutants";
+/// The simulation of rotations, which is a test of its crate.
+const ROTATION: &str = "rotation";
+/// How many seeds of each of its kinds: short, and in full.
+const SEEDS: [u64; 2] = [50, 12_500];
 
 /// Runs one, and prints the seed that repeats it.
 pub(crate) fn run(options: &[&str]) -> Outcome {
@@ -21,10 +25,15 @@ pub(crate) fn run(options: &[&str]) -> Outcome {
     {
         return mutants::run(*full, only.as_deref(), seed.unwrap_or(1));
     }
+    if let Some(Asked { name, full, seed, .. }) = &asked
+        && name == ROTATION
+    {
+        return rotation(*full, seed.unwrap_or_else(seed_of_now));
+    }
     build()?;
     let mut command = binary("campaign")?;
     let Some(asked) = asked else {
-        println!("{MUTANTS}");
+        println!("{MUTANTS}\n{ROTATION}");
         return succeeds(command.arg("--list"), "campaign --list");
     };
     let seed = asked.seed.unwrap_or_else(seed_of_now);
@@ -35,6 +44,19 @@ pub(crate) fn run(options: &[&str]) -> Outcome {
         command.arg("--full");
     }
     succeeds(&mut command, &asked.name)
+}
+
+/// Runs the simulation over many seeds; one that fails is named.
+fn rotation(full: bool, seed: u64) -> Outcome {
+    let [short, long] = SEEDS;
+    let seeds = if full { long } else { short };
+    println!("==> campaign {ROTATION}: seeds {seed} to {} of each kind", seed + seeds - 1);
+    let mut command = cargo();
+    command
+        .args(["test", "--release", "--package", "strongroom-rotation", "--test", "sim"])
+        .args(["--", "--skip", "cases::", "--nocapture"])
+        .env("STRONGROOM_SEEDS", format!("{seed} {seeds}"));
+    succeeds(&mut command, ROTATION)
 }
 
 #[derive(Debug, PartialEq, Eq)]

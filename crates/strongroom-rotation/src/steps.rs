@@ -190,7 +190,7 @@ impl<R: Rotator> Machine<'_, R> {
             Ok(()) => {}
             Err(Stop::Failed { step, kind: Some(RotatorErrorKind::Refused), source }) => {
                 // It may have taken it when it was told before.
-                if self.call(lease, Step::Set, self.rotator.test(&next)).await.is_err() {
+                if !self.works(lease, &next).await? {
                     if let Some(before) = metadata.stage(Stage::Previous).filter(|_| is_in_force)
                         && !self.promote(lease, before).await?
                     {
@@ -219,34 +219,32 @@ impl<R: Rotator> Machine<'_, R> {
         metadata: &SecretMetadata,
         candidate: Version,
     ) -> Result<Then, Stop> {
-        if let Some(current) = self.secret(metadata, Stage::Current, Step::Set).await? {
-            match self.call(lease, Step::Set, self.rotator.test(&current)).await {
-                Ok(()) => {}
-                Err(Stop::Failed {
-                    kind: Some(RotatorErrorKind::Unreachable) | None,
-                    source,
-                    step,
-                }) => {
-                    // Not ahead of a target that cannot be told of it now.
-                    let kind = Some(RotatorErrorKind::Unreachable);
-                    return Err(Stop::Failed { step, kind, source });
-                }
-                Err(Stop::Failed { .. }) => {
-                    // What was before may be what works, and would be nowhere then.
-                    let previous = metadata.stage(Stage::Previous);
-                    let before = self.secret(metadata, Stage::Previous, Step::Set).await?;
-                    if let (Some(version), Some(before)) = (previous, before)
-                        && self.call(lease, Step::Set, self.rotator.test(&before)).await.is_ok()
-                    {
-                        self.promote(lease, version).await?;
-                        return Ok(Then::Step);
-                    }
-                }
-                Err(stop) => return Err(stop),
+        if let Some(current) = self.secret(metadata, Stage::Current, Step::Set).await?
+            && !self.works(lease, &current).await?
+        {
+            // What was before may be what works, and would be nowhere then.
+            let previous = metadata.stage(Stage::Previous);
+            let before = self.secret(metadata, Stage::Previous, Step::Set).await?;
+            if let (Some(version), Some(before)) = (previous, before)
+                && self.works(lease, &before).await?
+            {
+                self.promote(lease, version).await?;
+                return Ok(Then::Step);
             }
         }
         self.promote(lease, candidate).await?;
         Ok(Then::Step)
+    }
+
+    /// Whether the target accepts it, if that can be told now.
+    async fn works(&self, lease: &Lease, secret: &R::Secret) -> Result<bool, Stop> {
+        match self.call(lease, Step::Set, self.rotator.test(secret)).await {
+            Ok(()) => Ok(true),
+            Err(Stop::Failed { kind: Some(kind), .. }) if kind != RotatorErrorKind::Unreachable => {
+                Ok(false)
+            }
+            Err(stop) => Err(stop),
+        }
     }
 
     pub(crate) async fn test(

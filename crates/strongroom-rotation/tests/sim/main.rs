@@ -1,11 +1,6 @@
 //! Many processes on one store, in an order and with faults that a seed decides: leases, exchanges
 //! and rotations.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests fail by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod cases;
 mod exchange;

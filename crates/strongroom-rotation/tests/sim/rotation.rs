@@ -6,7 +6,10 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::time::Duration;
 
-use strongroom_core::{ApiKey, Clock, Credential, SecretKind, Stage, Timer, Timestamp};
+use strongroom_core::{
+    ApiKey, Clock, Credential, Expected, HoldMetadata, MetadataUpdate, SecretKind, SecretPath,
+    Stage, Timer, Timestamp,
+};
 use strongroom_engine::{Error, Session};
 use strongroom_rotation::{Event, LeaseError, Plan, Rotation, Schedule, Tick};
 use strongroom_testkit::sim::{SimExecutor, SimFaults};
@@ -45,7 +48,7 @@ fn account<K: SecretKind>(identifiers: &K::Identifiers) -> String {
 
 /// Whether the target accepts the version at a stage, as a client that reads and logs in.
 async fn logs_in<K: SecretKind>(session: &Session, target: &Target, stage: Stage) -> bool {
-    let which = PATH.parse::<strongroom_core::SecretPath>().unwrap().at(stage);
+    let which = PATH.parse::<SecretPath>().unwrap().at(stage);
     match session.get::<K>(which).await {
         Ok(secret) => {
             let (identifiers, value) = secret.into_parts();
@@ -139,6 +142,48 @@ async fn client<K: SecretKind>(world: &World, seen: &RefCell<Seen>, target: &Tar
     }
 }
 
+/// Somebody who does what people do meanwhile: asks, complains, labels, holds, and puts a password with a
+/// slip in it.
+async fn operator(world: &World, target: &Target, kind: Kind) {
+    let process = world.process(SimFaults::default(), false).await;
+    let rotation = managed(&process, target, kind);
+    let session = &process.session;
+    let started = world.clock.elapsed();
+    while world.clock.elapsed().saturating_since(started) < LIFE {
+        world.clock.sleep(GRACE / 10 * u32::try_from(1 + world.below(40)).unwrap()).await;
+        let shown = session.metadata(PATH).await.unwrap();
+        let current = shown.stage(Stage::Current).unwrap();
+        match world.below(6) {
+            0 => rotation.request(PATH).await.unwrap(),
+            1 => rotation.report_failure(PATH, current).await.unwrap(),
+            2 => {
+                let update = MetadataUpdate::new().label("seen", world.below(100).to_string());
+                session.update_metadata(PATH, update).await.unwrap();
+            }
+            3 => {
+                let Some(previous) = shown.stage(Stage::Previous) else { continue };
+                let path: SecretPath = PATH.parse().unwrap();
+                let until = world.clock.now().saturating_add(GRACE * 3);
+                let hold = HoldMetadata { id: "operator".to_owned(), until };
+                match session.hold(path.at(previous), hold).await {
+                    Ok(_) | Err(Error::NotFound(_)) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            4 if kind != Kind::Keys && !shown.versions.is_empty() => {
+                // Only where what is in force works: it is `previous` then.
+                if logs_in::<Credential>(session, target, Stage::Current).await {
+                    let user = session.identifiers::<Credential>(PATH).await.unwrap().username;
+                    let slip = Credential::new(user, format!("slip-{}", world.below(1 << 40)));
+                    let put = session.put_with(PATH, slip, Expected::Head(shown.seq)).await;
+                    assert!(matches!(put, Ok(_) | Err(Error::Conflict(_))), "{put:?}");
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// A process that stands still now and then, as one that is stopped: with all its timers, for longer
 /// than its lease lasts.
 async fn stopping<'a>(world: &'a World, task: impl Future<Output = ()> + 'a) {
@@ -180,7 +225,10 @@ fn history(seed: u64, mood: Mood) -> Seen {
         1 => Kind::TwoUsers,
         _ => Kind::Keys,
     };
-    let target = Target::new(&world.clock, seed, seed % 4 < 2, mood == Mood::Killed);
+    // What a target made for a runner that was stopped, and whose answer was lost, nobody can tell from
+    // what somebody else put there.
+    let is_lossy = mood == Mood::Killed || kind != Kind::Keys;
+    let target = Target::new(&world.clock, seed, seed % 4 < 2, is_lossy);
     let mut executor = SimExecutor::new(seed);
     let made = executor.spawn(async {
         let process = world.process(SimFaults::default(), true).await;
@@ -201,7 +249,6 @@ fn history(seed: u64, mood: Mood) -> Seen {
     world.run_task(&mut executor, made);
     for number in 0..3 {
         let faults = if seed.is_multiple_of(5) { SimFaults::delays() } else { SimFaults::usual() };
-        let faults = if mood == Mood::Stopped { SimFaults::delays() } else { faults };
         match mood {
             Mood::Killed => {
                 let task = runner(&world, &seen, &target, kind, faults);
@@ -215,6 +262,9 @@ fn history(seed: u64, mood: Mood) -> Seen {
                 executor.spawn(stopping(&world, task));
             }
         }
+    }
+    if seed % 2 == 1 {
+        executor.spawn(operator(&world, &target, kind));
     }
     if mood == Mood::Killed {
         match kind {

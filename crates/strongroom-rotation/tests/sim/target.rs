@@ -87,22 +87,27 @@ impl Target {
             + accounts.coming.iter().filter(|(.., password)| password.is_some()).count()
     }
 
-    /// A message to the target and back. Where the target got it, `effect` happens.
+    /// A message to the target and back. Where the target got it, `effect` happens, whether somebody still
+    /// waits for the answer or not.
     async fn ask<T>(
         &self,
         effect: impl FnOnce(&mut Accounts, Monotonic) -> T,
     ) -> Result<T, RotatorError> {
         let unreachable = || RotatorError::new(RotatorErrorKind::Unreachable, "no answer");
         let fate = if self.is_lossy { self.below(20) } else { 19 };
-        self.clock.sleep(Duration::from_millis(self.below(200))).await;
+        let there = Duration::from_millis(self.below(200));
         if fate == 0 {
+            self.clock.sleep(there).await;
             return Err(unreachable());
         }
-        let late = if self.settles {
-            SETTLES / 8 * u32::try_from(self.below(8)).unwrap()
-        } else {
-            Duration::ZERO
+        let late = match self.settles {
+            true => SETTLES / 8 * u32::try_from(self.below(8)).unwrap(),
+            false => Duration::ZERO,
         };
+        // It is on its way at once, or with a caller who may be stopped before it is sent.
+        if self.below(2) == 0 {
+            self.clock.sleep(there).await;
+        }
         let at = self.clock.elapsed().saturating_add(late);
         let output = effect(&mut self.accounts(), at);
         let slow = if fate == 1 { Duration::from_secs(60) } else { Duration::ZERO };
