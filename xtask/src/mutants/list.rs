@@ -13,7 +13,7 @@ const LIST: &str = "benches/mutants.toml";
 #[derive(Debug)]
 pub(super) struct Mutant {
     pub(super) id: String,
-    /// What it is in: engine, log or storage.
+    /// What it is in: engine, log, storage or rotation.
     pub(super) part: String,
     pub(super) by: By,
     pub(super) file: String,
@@ -32,16 +32,19 @@ pub(super) enum By {
     Disk,
     /// Stores that were set back.
     Rollback,
+    /// Leases, exchanges and rotations.
+    Rotation,
 }
 
 impl By {
-    pub(super) const ALL: [Self; 3] = [Self::Engines, Self::Disk, Self::Rollback];
+    pub(super) const ALL: [Self; 4] = [Self::Engines, Self::Disk, Self::Rollback, Self::Rotation];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Engines => "engines",
             Self::Disk => "disk",
             Self::Rollback => "rollback",
+            Self::Rotation => "rotation",
         }
     }
 }

@@ -80,13 +80,22 @@ impl Tree {
                 )?;
                 command.args(["--ignored", "--exact", "--nocapture"]);
                 command.arg("file_log::power_cuts::seeds_of_a_campaign");
-                command.env("STRONGROOM_SEED", &seed).env("STRONGROOM_SEEDS", &seeds);
+                command
+            }
+            By::Rotation => {
+                let build =
+                    ["test", "--no-run", "--package", "strongroom-rotation", "--test", "sim"];
+                let mut command = self.program(&build, "sim")?;
+                command.args(["--ignored", "--exact", "--nocapture", "seeds_of_a_campaign"]);
                 command
             }
         };
-        if by != By::Disk {
-            command.args([&seed, &seeds]);
-        }
+        match by {
+            By::Engines | By::Rollback => command.args([&seed, &seeds]),
+            By::Disk | By::Rotation => {
+                command.env("STRONGROOM_SEED", &seed).env("STRONGROOM_SEEDS", &seeds)
+            }
+        };
         // A history that panics says why on the way: once is enough.
         let done = command.stderr(Stdio::null()).output().map_err(|error| error.to_string())?;
         verdict(&String::from_utf8_lossy(&done.stdout))

@@ -128,7 +128,7 @@ async fn client(world: &World, issuer: &RefCell<Issuer>, faults: SimFaults, roun
 }
 
 /// One history; what is wrong with it.
-fn history(seed: u64) -> Vec<String> {
+pub(crate) fn history(seed: u64) -> Vec<String> {
     let world = World::new(seed);
     let issuer = Rc::new(RefCell::new(Issuer::default()));
     let wrong = RefCell::new(Vec::new());

@@ -112,7 +112,7 @@ async fn work(
     lease.release().await
 }
 
-fn history(seed: u64) -> Vec<String> {
+pub(crate) fn history(seed: u64) -> Vec<String> {
     let (world, watch) = (World::new(seed), RefCell::new(Watch::default()));
     let mut executor = SimExecutor::new(seed);
     let made = executor.spawn(async {

@@ -170,14 +170,14 @@ async fn operator(world: &World, target: &Target, kind: Kind) {
                     Err(error) => panic!("{error:?}"),
                 }
             }
-            4 if kind != Kind::Keys && !shown.versions.is_empty() => {
-                // Only where what is in force works: it is `previous` then.
-                if logs_in::<Credential>(session, target, Stage::Current).await {
-                    let user = session.identifiers::<Credential>(PATH).await.unwrap().username;
-                    let slip = Credential::new(user, format!("slip-{}", world.below(1 << 40)));
-                    let put = session.put_with(PATH, slip, Expected::Head(shown.seq)).await;
-                    assert!(matches!(put, Ok(_) | Err(Error::Conflict(_))), "{put:?}");
-                }
+            // Only where what is in force works: it is `previous` then.
+            4 if kind != Kind::Keys
+                && logs_in::<Credential>(session, target, Stage::Current).await =>
+            {
+                let user = session.identifiers::<Credential>(PATH).await.unwrap().username;
+                let slip = Credential::new(user, format!("slip-{}", world.below(1 << 40)));
+                let put = session.put_with(PATH, slip, Expected::Head(shown.seq)).await;
+                assert!(matches!(put, Ok(_) | Err(Error::Conflict(_))), "{put:?}");
             }
             _ => {}
         }
@@ -319,6 +319,14 @@ fn history(seed: u64, mood: Mood) -> Seen {
         seen.wrong.push(format!("one came into force twice: {:?}", seen.in_force));
     }
     seen
+}
+
+pub(crate) fn with_deaths(seed: u64) -> Vec<String> {
+    history(seed, Mood::Killed).wrong
+}
+
+pub(crate) fn with_stops(seed: u64) -> Vec<String> {
+    history(seed, Mood::Stopped).wrong
 }
 
 #[test]
