@@ -203,3 +203,18 @@ fn the_web_service_listens_and_says_where() {
     assert!(put.starts_with("HTTP/1.1 201 "), "{put}");
     assert!(signed.starts_with("HTTP/1.1 200 "), "{signed}");
 }
+
+#[test]
+fn of_those_who_share_a_token_one_asks_for_the_next() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("room");
+    let shown = text(&example("shared_token").arg(&dir).output().unwrap());
+    assert!(shown.contains("gave 5 tokens to 4 workers, and saw none of them twice"), "{shown}");
+    assert!(shown.contains("accuses 0 "), "{shown}");
+    // Not over somebody's store.
+    let again = example("shared_token").arg(&dir).output().unwrap();
+    assert!(!again.status.success() && again.stdout.is_empty(), "{again:?}");
+    let told = String::from_utf8(again.stderr).unwrap();
+    assert!(told.contains("a directory of its own"), "{told}");
+    assert!(!example("shared_token").args(["one", "two"]).output().unwrap().status.success());
+}

@@ -184,6 +184,12 @@ impl<R: Rotator> Machine<'_, R> {
         }
         match state.phase {
             Phase::Idle if state.is_asked || due(metadata, now) => {
+                // What was revoked for the last rotation may be revoked yet, and be used again by this one.
+                let settles = self.rotator.profile().settles.max(self.call_limit());
+                let left = settles.saturating_sub(self.seen_for());
+                if state.since != Timestamp::default() && !left.is_zero() {
+                    return Ok(Then::Wait(left));
+                }
                 self.begin(lease, metadata, state, now).await
             }
             Phase::Idle => Ok(Then::Idle),
@@ -316,6 +322,11 @@ impl<R: Rotator> Machine<'_, R> {
         }
     }
 
+    /// How long a call may take.
+    fn call_limit(&self) -> Duration {
+        self.of.lasts() / CALLS_IN_A_LEASE
+    }
+
     /// Calls the target, if the lease outlasts the call.
     pub(crate) async fn call<T>(
         &self,
@@ -323,7 +334,7 @@ impl<R: Rotator> Machine<'_, R> {
         step: Step,
         call: impl Future<Output = Result<T, RotatorError>>,
     ) -> Result<T, Stop> {
-        let limit = self.of.lasts() / CALLS_IN_A_LEASE;
+        let limit = self.call_limit();
         if lease.remaining() < limit {
             return Err(Stop::Renew);
         }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use strongroom_core::{
-    ApiKey, Clock, Credential, HoldMetadata, Password, Rotator, RotatorError, RotatorErrorKind,
-    Stage, TargetProfile, Timer, Version, VersionState, async_trait,
+    AnnexUpdate, ApiKey, Clock, Credential, HoldMetadata, MetadataUpdate, Password, Rotator,
+    RotatorError, RotatorErrorKind, Stage, TargetProfile, Timer, Version, VersionState,
+    async_trait,
 };
-use strongroom_rotation::{Event, Failure, Plan, Rotation, Schedule, Step, Tick};
+use strongroom_rotation::{Event, Failure, LeaseError, Plan, Rotation, Schedule, Step, Tick};
 use strongroom_testkit::sim::{SimExecutor, SimFaults};
 
 use crate::target::{Keys, Passwords, Target};
@@ -346,5 +347,39 @@ fn a_hold_keeps_a_version_from_being_retired() {
         tick_for(world, &rotation, Duration::from_secs(7200)).await;
         assert_eq!(state(0).await, VersionState::Destroyed);
         assert_eq!(state(1).await, VersionState::Enabled);
+    });
+}
+
+#[test]
+fn bytes_that_no_version_of_this_program_wrote_are_refused_and_kept() {
+    run(async |world| {
+        let target = Slow::new(world, Some(Duration::ZERO), Duration::ZERO);
+        let (process, rotation) = slowly(world, &target).await;
+        for name in ["strongroom.rotation", "strongroom.lease"] {
+            for length in [0_usize, 1, 2, 48, 49, 50, 71, 200] {
+                let bytes: Vec<u8> =
+                    (0..length).map(|_| u8::try_from(0x80 + world.below(128)).unwrap()).collect();
+                let annexes = AnnexUpdate::new().set(name, bytes.clone());
+                let update = MetadataUpdate::new().annexes(annexes);
+                process.session.update_metadata(PATH, update).await.unwrap();
+                let seq = process.session.metadata(PATH).await.unwrap().seq;
+                rotation.request(PATH).await.ok();
+                let told = rotation.report_failure(PATH, Version::FIRST).await;
+                let tick = rotation.tick().await;
+                let shown = process.session.metadata(PATH).await.unwrap();
+                assert_eq!(shown.annexes[name], bytes);
+                if name == "strongroom.rotation" {
+                    assert!(matches!(told, Err(LeaseError::UnknownNote)), "{told:?}");
+                    assert!(matches!(tick.unreachable[..], [(_, LeaseError::UnknownNote)]));
+                    assert_eq!(shown.seq, seq);
+                } else {
+                    let lease = process.coordinator.lease(PATH).await;
+                    assert!(matches!(lease, Err(LeaseError::UnknownNote)), "{lease:?}");
+                }
+            }
+            let update = MetadataUpdate::new().annexes(AnnexUpdate::new().remove(name));
+            process.session.update_metadata(PATH, update).await.unwrap();
+        }
+        assert_eq!(target.made.load(Ordering::SeqCst), 0);
     });
 }

@@ -39,10 +39,10 @@ fn seeds_of_a_campaign() {
                 Err(_) => vec!["it panics".to_owned()],
             };
             if let Some(wrong) = wrong.first() {
-                println!("CAUGHT {number}: {what}, seed {seed}: {wrong}");
+                println!("\nCAUGHT {number}: {what}, seed {seed}: {wrong}");
                 return;
             }
         }
     }
-    println!("SURVIVED {}", seeds.count());
+    println!("\nSURVIVED {}", seeds.count());
 }
