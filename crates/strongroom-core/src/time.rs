@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, civil};
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
@@ -68,12 +69,20 @@ impl Timestamp {
     }
 }
 
+/// The calendar's moment 0, for what lies beyond the moments of `jiff`: it leaves out the last 26 hours of
+/// the year 9999, which certificates name where they mean "never" (RFC 5280, section 4.1.2.5).
+const EPOCH: civil::DateTime = civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match i64::try_from(self.0).map(jiff::Timestamp::from_millisecond) {
-            Ok(Ok(moment)) => write!(f, "{moment}"),
-            // INVARIANT: not reached, since every value lies within jiff's range.
-            _ => write!(f, "{} ms", self.0),
+        let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
+        if let Ok(moment) = jiff::Timestamp::from_millisecond(millis) {
+            return write!(f, "{moment}");
+        }
+        match EPOCH.checked_add(SignedDuration::from_millis(millis)) {
+            Ok(moment) => write!(f, "{moment}Z"),
+            // INVARIANT: not reached, since every value lies within the calendar.
+            Err(_) => write!(f, "{} ms", self.0),
         }
     }
 }
@@ -81,11 +90,21 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = TimestampError;
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        let moment: jiff::Timestamp = text.parse().map_err(|_| TimestampError::Malformed)?;
-        let millis =
-            u64::try_from(moment.as_millisecond()).map_err(|_| TimestampError::OutOfRange)?;
+        let millis = match text.parse::<jiff::Timestamp>() {
+            Ok(moment) => moment.as_millisecond(),
+            Err(_) => last_hours(text).ok_or(TimestampError::Malformed)?,
+        };
+        let millis = u64::try_from(millis).map_err(|_| TimestampError::OutOfRange)?;
         Self::from_millis(millis)
     }
+}
+
+/// The milliseconds of a moment in UTC that is beyond those of `jiff`.
+fn last_hours(text: &str) -> Option<i64> {
+    let text = text.strip_suffix('Z').filter(|text| text.contains('T'))?;
+    let moment: civil::DateTime = text.parse().ok()?;
+    let is_beyond = moment.date() >= civil::date(9999, 12, 30);
+    i64::try_from(moment.duration_since(EPOCH).as_millis()).ok().filter(|_| is_beyond)
 }
 
 impl Serialize for Timestamp {

@@ -153,3 +153,22 @@ proptest! {
         prop_assert_eq!(taken, length < 4096);
     }
 }
+
+#[test]
+fn the_last_moment_prints_and_parses_like_any_other() {
+    let text = "9999-12-31T23:59:59.999Z";
+    assert_eq!(Timestamp::MAX.to_string(), text);
+    assert_eq!(text.parse(), Ok(Timestamp::MAX));
+    // What certificates say for "never".
+    let never: Timestamp = "9999-12-31T23:59:59Z".parse().unwrap();
+    assert_eq!(never.as_millis(), Timestamp::MAX.as_millis() - 999);
+    for hour in 0..60_u64 {
+        let moment = Timestamp::from_millis(Timestamp::MAX.as_millis() - hour * 3_600_000).unwrap();
+        assert_eq!(moment.to_string().parse(), Ok(moment), "{moment}");
+    }
+    for wrong in
+        ["9999-12-31Z", "9999-12-31T24:59:59Z", "10000-01-01T00:00:00Z", "9999-12-31T23:59:59"]
+    {
+        assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
+    }
+}
