@@ -98,8 +98,7 @@ struct Managed {
     memory: Mutex<Memory>,
 }
 
-/// What this process remembers of a secret between two looks. Whoever is dropped in between loses it: that
-/// costs time, or the mending of what a late runner did.
+/// What this process remembers of a secret between two looks.
 #[derive(Default)]
 struct Memory {
     /// What was seen of a lease that somebody else holds.
@@ -303,18 +302,12 @@ impl Rotation {
         }
         let Some(lease) = self.claim(job).await? else { return Ok(HELD) };
         let due = |metadata: &SecretMetadata, now| next(job, metadata, now) == Next::Due;
-        let (mut told, mut first_seen) = {
-            let mut memory = job.memory();
-            (std::mem::take(&mut memory.told), memory.first_seen)
-        };
+        let mut lent = Lent::of(job);
         let (of, path, plan) = (&self.of, &job.path, &job.plan);
-        let (told_of, seen) = (&mut told, &mut first_seen);
-        let work = Job { of, path, plan, due: &due, told: told_of, first_seen: seen, events };
+        let (told, first_seen) = (&mut lent.told, &mut lent.first_seen);
+        let work = Job { of, path, plan, due: &due, told, first_seen, events };
         let then = job.rotator.advance(work, lease).await;
-        {
-            let mut memory = job.memory();
-            (memory.told, memory.first_seen) = (told, first_seen);
-        }
+        drop(lent);
         match then? {
             Then::Wait(wait) => Ok(wait),
             Then::Step | Then::Idle => Ok(HELD),
@@ -343,6 +336,29 @@ impl Rotation {
                 Err(error)
             }
         }
+    }
+}
+
+/// What is remembered, while it is worked with: given back whatever becomes of the work.
+struct Lent<'a> {
+    job: &'a Managed,
+    told: Told,
+    first_seen: Option<FirstSeen>,
+}
+
+impl<'a> Lent<'a> {
+    fn of(job: &'a Managed) -> Self {
+        let mut memory = job.memory();
+        let (told, first_seen) = (std::mem::take(&mut memory.told), memory.first_seen);
+        drop(memory);
+        Self { job, told, first_seen }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        let mut memory = self.job.memory();
+        (memory.told, memory.first_seen) = (std::mem::take(&mut self.told), self.first_seen);
     }
 }
 
