@@ -1,7 +1,10 @@
 //! Faults that people met in the field with rotations, each with its number.
 
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use strongroom_core::{
@@ -382,4 +385,118 @@ fn bytes_that_no_version_of_this_program_wrote_are_refused_and_kept() {
         }
         assert_eq!(target.made.load(Ordering::SeqCst), 0);
     });
+}
+
+/// The password of one user, set by a process that is stopped as it sets it the first time.
+#[derive(Debug)]
+struct Stopped {
+    passwords: Passwords,
+    /// Set as it is stopped.
+    is_stopped: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl Rotator for Stopped {
+    type Secret = Credential;
+    fn name(&self) -> &str {
+        "stopped"
+    }
+    fn profile(&self) -> TargetProfile {
+        self.passwords.profile()
+    }
+    async fn create(&self, current: Option<&Credential>) -> Result<Credential, RotatorError> {
+        self.passwords.create(current).await
+    }
+    async fn set(
+        &self,
+        next: &Credential,
+        current: Option<&Credential>,
+    ) -> Result<(), RotatorError> {
+        if self.is_stopped.fetch_add(1, Ordering::SeqCst) == 0 {
+            let mut is_over = false;
+            poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if std::mem::replace(&mut is_over, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+        self.passwords.set(next, current).await
+    }
+    async fn test(&self, secret: &Credential) -> Result<(), RotatorError> {
+        self.passwords.test(secret).await
+    }
+    async fn revoke(&self, old: &Credential, current: &Credential) -> Result<(), RotatorError> {
+        self.passwords.revoke(old, current).await
+    }
+}
+
+#[test]
+fn what_a_runner_sets_late_is_made_good_as_it_wakes() {
+    const STOP: Duration = Duration::from_secs(600);
+    let world = World::new(5);
+    let target = Target::new(&world.clock, 5, false, false);
+    let passwords = || Passwords { target: target.clone(), users: vec!["app"] };
+    let is_stopped = Arc::new(AtomicU32::new(0));
+    let mut executor = SimExecutor::new(5);
+    let made = executor.spawn(async {
+        let process = world.process(SimFaults::default(), true).await;
+        target.begin("app", "strong-0");
+        process.session.put(PATH, Credential::new("app", "strong-0")).await.unwrap();
+    });
+    world.run_task(&mut executor, made);
+    // It is not polled while it is stopped, nor are its timers.
+    let late = async {
+        let process = world.process(SimFaults::default(), false).await;
+        let rotator = Stopped { passwords: passwords(), is_stopped: is_stopped.clone() };
+        let rotation = Rotation::new(process.coordinator.clone());
+        let rotation = rotation.manage(PATH, rotator, plan()).unwrap();
+        rotation.request(PATH).await.unwrap();
+        rotation.tick().await;
+        // It has woken, and set what was the candidate then.
+        world.clock.sleep(Duration::from_secs(1)).await;
+        assert_eq!(current(&process).await, Version::new(3));
+        let secret: Credential = process.session.get(PATH).await.unwrap();
+        let password = secret.password().expose(str::to_owned);
+        assert!(!target.accepts("app", &password), "it was not late");
+        let events = tick_for(&world, &rotation, Duration::from_secs(15)).await;
+        let is_repair = |event: &Event| matches!(event, Event::Repaired { version, .. } if version.number() == 3);
+        assert!(events.iter().any(is_repair), "{events:?}");
+        assert!(target.accepts("app", &password));
+    };
+    let stopping = {
+        let (mut late, mut stop) = (Box::pin(late), None);
+        let (clock, is_stopped) = (world.clock.clone(), is_stopped.clone());
+        poll_fn(move |context| {
+            if let Some(stopped) = &mut stop {
+                let stopped: &mut Pin<Box<dyn Future<Output = ()>>> = stopped;
+                if stopped.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                stop = None;
+            }
+            let before = is_stopped.load(Ordering::SeqCst);
+            let polled = late.as_mut().poll(context);
+            if before == 0 && is_stopped.load(Ordering::SeqCst) == 1 {
+                let clock = clock.clone();
+                stop = Some(Box::pin(async move { clock.sleep(STOP).await }));
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            polled
+        })
+    };
+    executor.spawn(stopping);
+    executor.spawn(async {
+        let process = world.process(SimFaults::default(), false).await;
+        let rotation = Rotation::new(process.coordinator.clone());
+        let rotation = rotation.manage(PATH, passwords(), plan()).unwrap();
+        while is_stopped.load(Ordering::SeqCst) == 0 {
+            world.clock.sleep(Duration::from_millis(100)).await;
+        }
+        let events = tick_for(&world, &rotation, STOP / 2).await;
+        rotation.request(PATH).await.unwrap();
+        let more = tick_for(&world, &rotation, STOP / 3).await;
+        assert_eq!((in_force(&events), in_force(&more)), (vec![2], vec![3]));
+    });
+    world.run(&mut executor);
 }
