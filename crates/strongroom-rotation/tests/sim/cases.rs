@@ -387,12 +387,28 @@ fn bytes_that_no_version_of_this_program_wrote_are_refused_and_kept() {
     });
 }
 
-/// The password of one user, set by a process that is stopped as it sets it the first time.
+/// Passwords by a process that is stopped as it sets or revokes one for the first time.
 #[derive(Debug)]
 struct Stopped {
     passwords: Passwords,
-    /// Set as it is stopped.
+    /// As it revokes, otherwise as it sets.
+    revokes: bool,
+    /// More than none as it is stopped.
     is_stopped: Arc<AtomicU32>,
+}
+
+impl Stopped {
+    async fn stop(&self) {
+        if self.is_stopped.fetch_add(1, Ordering::SeqCst) > 0 {
+            return;
+        }
+        let mut is_over = false;
+        poll_fn(|context| {
+            context.waker().wake_by_ref();
+            if std::mem::replace(&mut is_over, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
 }
 
 #[async_trait]
@@ -412,13 +428,8 @@ impl Rotator for Stopped {
         next: &Credential,
         current: Option<&Credential>,
     ) -> Result<(), RotatorError> {
-        if self.is_stopped.fetch_add(1, Ordering::SeqCst) == 0 {
-            let mut is_over = false;
-            poll_fn(|context| {
-                context.waker().wake_by_ref();
-                if std::mem::replace(&mut is_over, true) { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
+        if !self.revokes {
+            self.stop().await;
         }
         self.passwords.set(next, current).await
     }
@@ -426,16 +437,28 @@ impl Rotator for Stopped {
         self.passwords.test(secret).await
     }
     async fn revoke(&self, old: &Credential, current: &Credential) -> Result<(), RotatorError> {
+        if self.revokes {
+            self.stop().await;
+        }
         self.passwords.revoke(old, current).await
     }
 }
 
 #[test]
 fn what_a_runner_sets_late_is_made_good_as_it_wakes() {
+    wakes_late(false, &["app"]);
+}
+
+#[test]
+fn what_a_runner_revokes_late_is_made_good_as_it_wakes() {
+    wakes_late(true, &["app", "app_b"]);
+}
+
+fn wakes_late(revokes: bool, users: &[&'static str]) {
     const STOP: Duration = Duration::from_secs(600);
     let world = World::new(5);
     let target = Target::new(&world.clock, 5, false, false);
-    let passwords = || Passwords { target: target.clone(), users: vec!["app"] };
+    let passwords = || Passwords { target: target.clone(), users: users.to_vec() };
     let is_stopped = Arc::new(AtomicU32::new(0));
     let mut executor = SimExecutor::new(5);
     let made = executor.spawn(async {
@@ -447,18 +470,21 @@ fn what_a_runner_sets_late_is_made_good_as_it_wakes() {
     // It is not polled while it is stopped, nor are its timers.
     let late = async {
         let process = world.process(SimFaults::default(), false).await;
-        let rotator = Stopped { passwords: passwords(), is_stopped: is_stopped.clone() };
+        let is_stopped = is_stopped.clone();
+        let rotator = Stopped { passwords: passwords(), revokes, is_stopped: is_stopped.clone() };
         let rotation = Rotation::new(process.coordinator.clone());
         let rotation = rotation.manage(PATH, rotator, plan()).unwrap();
         rotation.request(PATH).await.unwrap();
-        rotation.tick().await;
-        // It has woken, and set what was the candidate then.
+        while is_stopped.load(Ordering::SeqCst) == 0 {
+            tick_for(&world, &rotation, Duration::from_secs(1)).await;
+        }
+        // It has woken, and told the target what was right then.
         world.clock.sleep(Duration::from_secs(1)).await;
         assert_eq!(current(&process).await, Version::new(3));
         let secret: Credential = process.session.get(PATH).await.unwrap();
         let password = secret.password().expose(str::to_owned);
         assert!(!target.accepts("app", &password), "it was not late");
-        let events = tick_for(&world, &rotation, Duration::from_secs(15)).await;
+        let events = tick_for(&world, &rotation, Duration::from_secs(20)).await;
         let is_repair = |event: &Event| matches!(event, Event::Repaired { version, .. } if version.number() == 3);
         assert!(events.iter().any(is_repair), "{events:?}");
         assert!(target.accepts("app", &password));
@@ -496,7 +522,8 @@ fn what_a_runner_sets_late_is_made_good_as_it_wakes() {
         let events = tick_for(&world, &rotation, STOP / 2).await;
         rotation.request(PATH).await.unwrap();
         let more = tick_for(&world, &rotation, STOP / 3).await;
-        assert_eq!((in_force(&events), in_force(&more)), (vec![2], vec![3]));
+        let first = if revokes { vec![] } else { vec![2] };
+        assert_eq!((in_force(&events), in_force(&more)), (first, vec![3]));
     });
     world.run(&mut executor);
 }
