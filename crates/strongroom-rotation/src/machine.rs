@@ -86,6 +86,17 @@ pub(crate) struct FirstSeen {
     pub(crate) at: Monotonic,
 }
 
+impl FirstSeen {
+    /// Remembers when the phase that a secret is in was first seen.
+    pub(crate) fn note(seen: &mut Option<Self>, state: &State, now: Monotonic) {
+        let is_known =
+            seen.is_some_and(|seen| (seen.phase, seen.since) == (state.phase, state.since));
+        if !is_known {
+            *seen = Some(Self { phase: state.phase, since: state.since, at: now });
+        }
+    }
+}
+
 /// One rotation of one secret, by one runner.
 pub(crate) struct Machine<'a, R: Rotator> {
     pub(crate) of: &'a Coordinator,
@@ -115,7 +126,7 @@ impl<R: Rotator> Machine<'_, R> {
                 Err(error) => return Err(error),
             };
             let state = State::of(&metadata).ok_or(LeaseError::UnknownNote)?;
-            self.see(&state);
+            FirstSeen::note(self.first_seen, &state, self.of.clock.elapsed());
             if !std::mem::replace(&mut is_first, false) {
                 // Renewed, so that nobody had it since: what the target was told, it was told in time.
                 *self.told = Told::default();
@@ -216,17 +227,6 @@ impl<R: Rotator> Machine<'_, R> {
             }
             Phase::Watching => self.watch(lease, metadata, state, now).await,
             Phase::Retiring | Phase::Disabling => self.retire(lease, metadata, state, now).await,
-        }
-    }
-
-    /// Remembers when this phase was first seen here.
-    fn see(&mut self, state: &State) {
-        let is_known = self
-            .first_seen
-            .is_some_and(|seen| (seen.phase, seen.since) == (state.phase, state.since));
-        if !is_known {
-            let (phase, since, at) = (state.phase, state.since, self.of.clock.elapsed());
-            *self.first_seen = Some(FirstSeen { phase, since, at });
         }
     }
 

@@ -295,9 +295,13 @@ impl Rotation {
         let metadata = self.of.session.metadata(&job.path).await?;
         let state = State::of(&metadata).ok_or(LeaseError::UnknownNote)?;
         let now = self.of.clock.now();
-        if job.memory().told.is_nothing()
-            && let Some(wait) = idle_for(job, &metadata, &state, now)
-        {
+        let (is_nothing_told, seen_for) = {
+            let (mut memory, now) = (job.memory(), self.of.clock.elapsed());
+            FirstSeen::note(&mut memory.first_seen, &state, now);
+            let seen = memory.first_seen.map_or(now, |seen| seen.at);
+            (memory.told.is_nothing(), now.saturating_since(seen))
+        };
+        if is_nothing_told && let Some(wait) = idle_for(job, &metadata, &state, now, seen_for) {
             return Ok(wait);
         }
         let Some(lease) = self.claim(job).await? else { return Ok(HELD) };
@@ -374,6 +378,7 @@ fn idle_for(
     metadata: &SecretMetadata,
     state: &State,
     now: Timestamp,
+    seen_for: Duration,
 ) -> Option<Duration> {
     let retry = state.retry_at.saturating_since(now);
     if !retry.is_zero() && retry <= job.plan.rules.longest_pause() {
@@ -395,6 +400,10 @@ fn idle_for(
             // Put by hand, with an end that makes no sense: that is said by who put it.
             Next::Never | Next::Broken(_) => Some(dying),
         },
+        Phase::Watching => {
+            let left = job.plan.rules.grace.saturating_sub(seen_for);
+            (!left.is_zero()).then(|| left.min(dying))
+        }
         _ => None,
     }
 }
