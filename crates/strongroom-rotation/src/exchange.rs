@@ -235,13 +235,11 @@ impl Coordinator {
             match error {
                 // The lease is taken from who spends only where another version is in force: this one, by
                 // a write that was not heard of, or somebody else's.
-                LeaseError::Lost => {
-                    let (_, there) = self.in_force::<K>(&path).await?.secret.into_parts();
-                    if there.ct_eq(&value) {
-                        return self.in_force(&path).await;
-                    }
-                    break LeaseError::Lost;
-                }
+                LeaseError::Lost => match self.session.get::<K>(&path).await.map(K::into_parts) {
+                    Ok((_, there)) if there.ct_eq(&value) => return self.in_force(&path).await,
+                    Ok(_) => break LeaseError::Lost,
+                    Err(error) => break error.into(),
+                },
                 LeaseError::Store(Error::Indeterminate(write)) => doubt = Some(write),
                 error if is_lasting(&error) => break error,
                 error => {

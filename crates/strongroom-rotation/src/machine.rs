@@ -86,7 +86,16 @@ pub(crate) struct FirstSeen {
     pub(crate) at: Monotonic,
 }
 
+/// So far may the wall clocks of two machines be apart before one counts for the other.
+const APART: Duration = Duration::from_secs(3600);
+
 impl FirstSeen {
+    /// How long the phase has lasted for certain: since it was seen here, or by the wall clock with much to
+    /// spare, for processes that do not live as long.
+    pub(crate) fn lasted(&self, now: Monotonic, wall: Timestamp) -> Duration {
+        now.saturating_since(self.at).max(wall.saturating_since(self.since).saturating_sub(APART))
+    }
+
     /// Remembers when the phase that a secret is in was first seen.
     pub(crate) fn note(seen: &mut Option<Self>, state: &State, now: Monotonic) {
         let is_known =
@@ -117,7 +126,8 @@ impl<R: Rotator> Machine<'_, R> {
         due: &Due<'_>,
     ) -> Result<Then, LeaseError> {
         let mut renewals = 0;
-        let mut is_first = true;
+        // What an earlier lease that was lost left to be made good.
+        let mut is_owed = self.told.set;
         loop {
             let metadata = match lease.renew().await {
                 Ok(metadata) => metadata,
@@ -127,13 +137,16 @@ impl<R: Rotator> Machine<'_, R> {
             };
             let state = State::of(&metadata).ok_or(LeaseError::UnknownNote)?;
             FirstSeen::note(self.first_seen, &state, self.of.clock.elapsed());
-            if !std::mem::replace(&mut is_first, false) {
+            if !is_owed {
                 // Renewed, so that nobody had it since: what the target was told, it was told in time.
-                *self.told = Told::default();
+                self.told.set = false;
             }
             let stepped = match self.make_good(&lease, &metadata).await {
                 Ok(false) => self.step(&mut lease, &metadata, &state, due).await,
-                Ok(true) => Ok(Then::Step),
+                Ok(true) => {
+                    is_owed = false;
+                    Ok(Then::Step)
+                }
                 Err(stop) => Err(stop),
             };
             let then = match stepped {
@@ -155,9 +168,9 @@ impl<R: Rotator> Machine<'_, R> {
                 continue;
             }
             return match lease.release().await {
-                // The same.
                 Ok(()) => {
-                    *self.told = Told::default();
+                    // The same.
+                    self.told.set &= is_owed;
                     Ok(then)
                 }
                 Err(LeaseError::Lost) => Ok(Then::Wait(Duration::ZERO)),
@@ -232,8 +245,8 @@ impl<R: Rotator> Machine<'_, R> {
 
     /// How long this process has seen the phase that a secret is in.
     pub(crate) fn seen_for(&self) -> Duration {
-        let now = self.of.clock.elapsed();
-        self.first_seen.map_or(Duration::ZERO, |seen| now.saturating_since(seen.at))
+        let (now, wall) = (self.of.clock.elapsed(), self.of.clock.now());
+        self.first_seen.map_or(Duration::ZERO, |seen| seen.lasted(now, wall))
     }
 
     /// Writes down that a step failed, and tells of it.
@@ -266,12 +279,16 @@ impl<R: Rotator> Machine<'_, R> {
             _ if state.phase != seen.phase => state.phase,
             // Nothing was made, or what was made is refused: another one, from the beginning.
             Step::Create if invents && is_no => Phase::Idle,
-            Step::Set if is_no => Phase::Idle,
+            Step::Set if kind == Some(RotatorErrorKind::Refused) => Phase::Idle,
             Step::Test if is_no && invents && current != seen.candidate => Phase::Idle,
             // It was not accepted in time: the target is told again.
             Step::Test if is_no && !invents => Phase::Setting,
             _ => state.phase,
         };
+        if step == Step::Create {
+            // The number was not given to anything of ours.
+            next.candidate = next.candidate.filter(|_| next.phase == Phase::Creating);
+        }
         // A rotation that has begun goes on, whatever the schedule says by then.
         next.is_asked |= next.phase == Phase::Idle && state.phase != Phase::Idle;
         let update = MetadataUpdate::new().annexes(AnnexUpdate::new().set(ANNEX, next.encode()));

@@ -35,15 +35,17 @@ impl<R: Rotator> Machine<'_, R> {
         if self.told.is_nothing() {
             return Ok(false);
         }
+        let mut is_late_again = false;
         if self.told.set {
-            self.repair(lease, metadata, Step::Watch).await?;
+            is_late_again = self.repair(lease, metadata, Step::Watch).await?;
         }
         if let Some(made) = self.told.made.clone()
             && !self.has_stored(metadata, &made).await?
         {
             self.call(lease, Step::Reconcile, self.rotator.remove(&made)).await?;
         }
-        *self.told = Told::default();
+        // What was set just now is in time if the lease is renewed next.
+        *self.told = Told { set: is_late_again, made: None };
         Ok(true)
     }
 
@@ -107,14 +109,22 @@ impl<R: Rotator> Machine<'_, R> {
         if metadata.stage(Stage::Current) == Some(reported) {
             match state.phase {
                 Phase::Idle => {
-                    let current = self.in_force(metadata, Step::Watch).await?;
-                    match self.call(lease, Step::Watch, self.rotator.test(&current)).await {
-                        Ok(()) => {}
-                        Err(Stop::Failed { kind: Some(RotatorErrorKind::Refused), .. }) => {
-                            next.is_asked = true;
+                    next.is_asked |= match self
+                        .secret(metadata, Stage::Current, Step::Watch)
+                        .await?
+                    {
+                        // Nobody has use for one that cannot be read.
+                        None => true,
+                        Some(current) => {
+                            match self.call(lease, Step::Watch, self.rotator.test(&current)).await {
+                                Ok(()) => false,
+                                Err(Stop::Failed {
+                                    kind: Some(RotatorErrorKind::Refused), ..
+                                }) => true,
+                                Err(stop) => return Err(stop),
+                            }
                         }
-                        Err(stop) => return Err(stop),
-                    }
+                    };
                 }
                 Phase::Watching | Phase::Retiring | Phase::Disabling => {
                     self.repair(lease, metadata, Step::Watch).await?;

@@ -221,8 +221,9 @@ impl Rotation {
         }
     }
 
-    /// Asks for a rotation as soon as it can be, whatever the schedule says: any process that manages the
-    /// secret begins it with its next [`tick`](Self::tick). Asking again before it has begun changes nothing.
+    /// Asks for a rotation as soon as it can be, whatever the schedule says: this process begins it with its
+    /// next [`tick`](Self::tick), another one that manages the secret within a minute. Asking again before it
+    /// has begun changes nothing.
     ///
     /// # Errors
     /// Where the store does not allow or do it.
@@ -266,9 +267,6 @@ impl Rotation {
         edit: impl Fn(&SecretMetadata, &mut State, Timestamp) -> bool,
     ) -> Result<(), LeaseError> {
         let path = self.of.path(path)?;
-        if let Some(job) = self.jobs.iter().find(|job| job.path == path) {
-            job.memory().next_look = Monotonic::default();
-        }
         let mut waiting = self.of.waiting(self.of.lasts());
         loop {
             let metadata = self.of.session.metadata(&path).await?;
@@ -281,7 +279,12 @@ impl Rotation {
             let expected = Expected::Head(metadata.seq);
             match self.of.session.update_metadata_with(&path, update, expected).await {
                 Err(Error::Conflict(_)) => waiting.pause().await?,
-                done => return Ok(done?),
+                done => {
+                    if let Some(job) = self.jobs.iter().find(|job| job.path == path) {
+                        job.memory().next_look = Monotonic::default();
+                    }
+                    return Ok(done?);
+                }
             }
         }
     }
@@ -298,8 +301,9 @@ impl Rotation {
         let (is_nothing_told, seen_for) = {
             let (mut memory, now) = (job.memory(), self.of.clock.elapsed());
             FirstSeen::note(&mut memory.first_seen, &state, now);
-            let seen = memory.first_seen.map_or(now, |seen| seen.at);
-            (memory.told.is_nothing(), now.saturating_since(seen))
+            let wall = self.of.clock.now();
+            let seen = memory.first_seen.map_or(Duration::ZERO, |seen| seen.lasted(now, wall));
+            (memory.told.is_nothing(), seen)
         };
         if is_nothing_told && let Some(wait) = idle_for(job, &metadata, &state, now, seen_for) {
             return Ok(wait);

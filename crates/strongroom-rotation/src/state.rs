@@ -85,7 +85,8 @@ impl State {
 
     /// The same in another phase, which begins now.
     pub(crate) fn entering(&self, phase: Phase, now: Timestamp) -> Self {
-        let known = if phase == Phase::Creating { self.known.clone() } else { Vec::new() };
+        let is_kept = matches!(phase, Phase::Watching | Phase::Retiring | Phase::Disabling);
+        let known = if is_kept { self.known.clone() } else { Vec::new() };
         Self {
             phase,
             failures: 0,

@@ -4,8 +4,9 @@
 //! from the one moment to the other what is in force does not log in, but what was before does, and
 //! `previous` says what that is. In the other order there would be a moment in which neither does.
 //!
-//! Nothing is removed at a target that is not known to be of this rotation: what others put there by hand
-//! looks the same.
+//! Little is removed at a target: what the version before was, what was made and not stored, and one key
+//! beyond those that were there when another one was asked for. What others make by hand at just that
+//! time looks the same as the last.
 
 use std::time::Duration;
 
@@ -191,7 +192,9 @@ impl<R: Rotator> Machine<'_, R> {
             Err(Stop::Failed { step, kind: Some(RotatorErrorKind::Refused), source }) => {
                 // It may have taken it when it was told before.
                 if !self.works(lease, &next).await? {
-                    if let Some(before) = metadata.stage(Stage::Previous).filter(|_| is_in_force)
+                    // `working` is what was in force before, if it can be read and so be in force again.
+                    let before = metadata.stage(Stage::Previous).filter(|_| working.is_some());
+                    if let Some(before) = before.filter(|_| is_in_force)
                         && !self.promote(lease, before).await?
                     {
                         return Ok(Then::Step);
@@ -219,9 +222,16 @@ impl<R: Rotator> Machine<'_, R> {
         metadata: &SecretMetadata,
         candidate: Version,
     ) -> Result<Then, Stop> {
-        if let Some(current) = self.secret(metadata, Stage::Current, Step::Set).await?
-            && !self.works(lease, &current).await?
-        {
+        let is_good = match self.secret(metadata, Stage::Current, Step::Set).await? {
+            Some(current) => self.works(lease, &current).await?,
+            None => false,
+        };
+        if !is_good {
+            // It may be on its way to the target.
+            let left = self.rotator.profile().settles.saturating_sub(self.seen_for());
+            if !left.is_zero() {
+                return Ok(Then::Wait(left));
+            }
             // What was before may be what works, and would be nowhere then.
             let previous = metadata.stage(Stage::Previous);
             let before = self.secret(metadata, Stage::Previous, Step::Set).await?;
@@ -377,7 +387,8 @@ impl<R: Rotator> Machine<'_, R> {
         let current = self.in_force(metadata, Step::Retire).await?;
         if is_enabled {
             let old = self.version(version, Step::Retire).await?;
-            if self.is_same(metadata, version).await? {
+            // What does not log in any more is not revoked: its account may be in use again.
+            if self.is_same(metadata, version).await? || !self.works(lease, &old).await? {
                 return Ok(());
             }
             self.told.set = true;

@@ -368,6 +368,7 @@ fn bytes_that_no_version_of_this_program_wrote_are_refused_and_kept() {
                 let seq = process.session.metadata(PATH).await.unwrap().seq;
                 rotation.request(PATH).await.ok();
                 let told = rotation.report_failure(PATH, Version::FIRST).await;
+                world.clock.sleep(Duration::from_secs(15)).await;
                 let tick = rotation.tick().await;
                 let shown = process.session.metadata(PATH).await.unwrap();
                 assert_eq!(shown.annexes[name], bytes);
