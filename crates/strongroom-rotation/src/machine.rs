@@ -285,9 +285,9 @@ impl<R: Rotator> Machine<'_, R> {
             Step::Test if is_no && !invents => Phase::Setting,
             _ => state.phase,
         };
-        if step == Step::Create {
+        if step == Step::Create && next.phase == Phase::Idle {
             // The number was not given to anything of ours.
-            next.candidate = next.candidate.filter(|_| next.phase == Phase::Creating);
+            next.candidate = None;
         }
         // A rotation that has begun goes on, whatever the schedule says by then.
         next.is_asked |= next.phase == Phase::Idle && state.phase != Phase::Idle;
