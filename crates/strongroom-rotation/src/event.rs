@@ -115,6 +115,7 @@ impl fmt::Display for Failure {
 
 impl StdError for Failure {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&*self.source)
+        // The text ends with that of the cause itself.
+        self.source.source()
     }
 }

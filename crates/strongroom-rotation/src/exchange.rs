@@ -240,13 +240,13 @@ impl Coordinator {
                     Ok(_) => break LeaseError::Lost,
                     Err(error) => break error.into(),
                 },
-                LeaseError::Store(Error::Indeterminate(write)) => doubt = Some(write),
                 error if is_lasting(&error) => break error,
-                error => {
-                    if self.clock.elapsed().saturating_since(started) > self.lasts() {
-                        break error;
-                    }
+                error if self.clock.elapsed().saturating_since(started) > self.lasts() => {
+                    break error;
                 }
+                LeaseError::Store(Error::Indeterminate(write)) => doubt = Some(write),
+                // A store that does not answer for a moment.
+                _ => {}
             }
             if let Err(error) = waiting.pause().await {
                 break error;

@@ -61,7 +61,7 @@ pub enum GenerateError {
 /// Why a policy is refused.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum PolicyError {
+pub enum TextPolicyError {
     /// Outside 1 to 1024.
     #[error("a text of {asked} characters was asked for: choose 1 to 1024")]
     Length {
@@ -240,33 +240,33 @@ impl TextPolicy {
     ///
     /// # Errors
     /// The first thing that is wrong with the policy.
-    pub fn build(self) -> Result<TextGenerator, PolicyError> {
+    pub fn build(self) -> Result<TextGenerator, TextPolicyError> {
         let length = self.length;
         if !(1..=MAX_LENGTH).contains(&length) {
-            return Err(PolicyError::Length { asked: length });
+            return Err(TextPolicyError::Length { asked: length });
         }
         let alphabet = Alphabet::new(&self.alphabet)?;
         if alphabet.0.len() < 2 {
-            return Err(PolicyError::Alphabet);
+            return Err(TextPolicyError::Alphabet);
         }
         let first = match &self.first {
             Some(first) => Alphabet::new(first)?,
             None => alphabet.clone(),
         };
         if first.0.is_empty() {
-            return Err(PolicyError::Start);
+            return Err(TextPolicyError::Start);
         }
         if let Some(&outside) = first.0.iter().find(|byte| !alphabet.0.contains(byte)) {
-            return Err(PolicyError::StartOutside { character: char::from(outside) });
+            return Err(TextPolicyError::StartOutside { character: char::from(outside) });
         }
         let required = Kind::ALL.map(|kind| least(&self.required, kind));
         let required = required.into_iter().fold(0, usize::saturating_add);
         if required > length {
-            return Err(PolicyError::Required { required, length });
+            return Err(TextPolicyError::Required { required, length });
         }
         let is_missing = |class| alphabet.count(Some(class)) == 0;
         if let Some(&(class, _)) = self.required.iter().find(|&&(c, n)| n > 0 && is_missing(c)) {
-            return Err(PolicyError::Missing { class });
+            return Err(TextPolicyError::Missing { class });
         }
 
         let mut generator =
@@ -276,7 +276,7 @@ impl TextPolicy {
         if required > 0 {
             let acceptance = generator.acceptance();
             if acceptance < MIN_ACCEPTANCE {
-                return Err(PolicyError::Unlikely);
+                return Err(TextPolicyError::Unlikely);
             }
             generator.bits = (generator.bits + acceptance.log2() - ROUNDING).max(0.0);
         }
@@ -284,7 +284,7 @@ impl TextPolicy {
             // A satisfying text stays one whatever is added to it, and so each further character
             // adds no fewer bits than it has itself.
             let further = (f64::from(self.min_bits) - generator.bits) / per_character;
-            return Err(PolicyError::Weak {
+            return Err(TextPolicyError::Weak {
                 bits: generator.entropy_bits(),
                 asked: self.min_bits,
                 length: length.saturating_add(whole(further.ceil()) as usize),
@@ -425,15 +425,15 @@ fn chance(draws: usize, kinds: impl Iterator<Item = (f64, usize)>) -> f64 {
 struct Alphabet(Vec<u8>);
 
 impl Alphabet {
-    fn new(characters: &str) -> Result<Self, PolicyError> {
+    fn new(characters: &str) -> Result<Self, TextPolicyError> {
         let mut bytes = Vec::new();
         for character in characters.chars() {
             match u8::try_from(character) {
                 Ok(byte @ b' '..=b'~') if bytes.contains(&byte) => {
-                    return Err(PolicyError::Repeated { character });
+                    return Err(TextPolicyError::Repeated { character });
                 }
                 Ok(byte @ b' '..=b'~') => bytes.push(byte),
-                _ => return Err(PolicyError::Character { character }),
+                _ => return Err(TextPolicyError::Character { character }),
             }
         }
         Ok(Self(bytes))

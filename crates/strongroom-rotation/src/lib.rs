@@ -56,7 +56,8 @@ pub use coordinator::{Coordinator, DEFAULT_LEASE, SHORTEST_LEASE};
 pub use event::{Event, Failure, Step};
 pub use exchange::{ExchangeError, Failed};
 pub use generate::{
-    CharClass, GenerateError, PolicyError, TextGenerator, TextPolicy, generate_key, generate_name,
+    CharClass, GenerateError, TextGenerator, TextPolicy, TextPolicyError, generate_key,
+    generate_name,
 };
 pub use lease::{Lease, LeaseError};
 pub use plan::Plan;

@@ -299,10 +299,9 @@ impl Rotation {
         let state = State::of(&metadata).ok_or(LeaseError::UnknownNote)?;
         let now = self.of.clock.now();
         let (is_nothing_told, seen_for) = {
-            let (mut memory, now) = (job.memory(), self.of.clock.elapsed());
-            FirstSeen::note(&mut memory.first_seen, &state, now);
-            let wall = self.of.clock.now();
-            let seen = memory.first_seen.map_or(Duration::ZERO, |seen| seen.lasted(now, wall));
+            let (mut memory, elapsed) = (job.memory(), self.of.clock.elapsed());
+            FirstSeen::note(&mut memory.first_seen, &state, elapsed);
+            let seen = memory.first_seen.map_or(Duration::ZERO, |seen| seen.lasted(elapsed, now));
             (memory.told.is_nothing(), seen)
         };
         if is_nothing_told && let Some(wait) = idle_for(job, &metadata, &state, now, seen_for) {

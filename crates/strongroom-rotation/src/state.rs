@@ -114,10 +114,10 @@ impl State {
         ] {
             bytes.extend_from_slice(&field.to_be_bytes());
         }
-        for id in self.known.iter().take(MOST_KNOWN) {
-            let id = id.as_bytes().get(..id.len().min(LONGEST_ID)).unwrap_or_default();
+        // One that does not fit is left out: a part of an id would be another's.
+        for id in self.known.iter().filter(|id| id.len() <= LONGEST_ID).take(MOST_KNOWN) {
             bytes.push(u8::try_from(id.len()).unwrap_or(u8::MAX));
-            bytes.extend_from_slice(id);
+            bytes.extend_from_slice(id.as_bytes());
         }
         bytes
     }

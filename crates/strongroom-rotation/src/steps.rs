@@ -46,7 +46,11 @@ impl<R: Rotator> Machine<'_, R> {
         if profile.invents {
             let mut ids = self.call(lease, Step::Reconcile, self.rotator.ids()).await?;
             self.remove_failed_candidate(lease, metadata, state, &mut ids).await?;
-            if !State::can_know(&ids) || ids.len() >= usize::from(profile.holds.get()) {
+            if !State::can_know(&ids) {
+                let found = "the target has ids that cannot be kept: at most 16, of 1 to 128 bytes";
+                return Err(Stop::refused(Step::Reconcile, found));
+            }
+            if ids.len() >= usize::from(profile.holds.get()) {
                 let found = format!(
                     "the target has {} credentials and no room for another one: remove those that the \
                      store does not know",

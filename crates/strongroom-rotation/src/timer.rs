@@ -92,8 +92,8 @@ impl SystemTimer {
         Self::default()
     }
 
-    /// Whether there is a thread that wakes sleepers.
-    fn has_thread(&self) -> bool {
+    /// Begins the thread that wakes sleepers, unless there is one. Whether there is one now.
+    fn begin_thread(&self) -> bool {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.is_none() {
             let shared = self.shared.clone();
@@ -143,7 +143,7 @@ impl Drop for Sleeper<'_> {
 impl Timer for SystemTimer {
     async fn sleep(&self, span: Duration) {
         let wakes = SystemClock.elapsed().saturating_add(span);
-        if !self.has_thread() {
+        if !self.begin_thread() {
             // The system gives no thread: to hold the caller's up is better than not to wait.
             std::thread::sleep(span);
             return;

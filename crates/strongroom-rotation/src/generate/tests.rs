@@ -136,7 +136,7 @@ proptest! {
             with(policy, &required).min_entropy_bits(asked)
         };
         let refused = policy(length).build();
-        if let Err(PolicyError::Weak { bits, asked: told, length: better }) = refused {
+        if let Err(TextPolicyError::Weak { bits, asked: told, length: better }) = refused {
             prop_assert!(bits < asked && told == asked && better > length);
             let better_bits = policy(better).build().map(|generator| generator.entropy_bits());
             prop_assert!(better_bits.is_ok_and(|bits| bits >= asked), "{better}");
@@ -220,39 +220,39 @@ fn unsound_policies_are_refused() {
     use CharClass::{Digit, Lower, Symbol, Upper};
     let refused = |policy: TextPolicy| policy.build().unwrap_err();
     let new = |alphabet: &str| TextPolicy::new(20).alphabet(alphabet);
-    assert_eq!(refused(TextPolicy::new(0)), PolicyError::Length { asked: 0 });
-    assert_eq!(refused(TextPolicy::new(1025)), PolicyError::Length { asked: 1025 });
+    assert_eq!(refused(TextPolicy::new(0)), TextPolicyError::Length { asked: 0 });
+    assert_eq!(refused(TextPolicy::new(1025)), TextPolicyError::Length { asked: 1025 });
     assert!(TextPolicy::new(1024).build().is_ok());
     for character in ['é', '\n', '\u{7f}', '\0', '\u{a0}'] {
         let alphabet = format!("abc{character}");
-        assert_eq!(refused(new(&alphabet)), PolicyError::Character { character });
+        assert_eq!(refused(new(&alphabet)), TextPolicyError::Character { character });
         let policy = TextPolicy::new(20).starting_with(alphabet);
-        assert_eq!(refused(policy), PolicyError::Character { character });
+        assert_eq!(refused(policy), TextPolicyError::Character { character });
     }
-    assert_eq!(refused(new("abca")), PolicyError::Repeated { character: 'a' });
-    assert_eq!(refused(new("")), PolicyError::Alphabet);
-    assert_eq!(refused(new("a")), PolicyError::Alphabet);
-    assert_eq!(refused(new("ab").starting_with("")), PolicyError::Start);
-    let outside = PolicyError::StartOutside { character: 'c' };
+    assert_eq!(refused(new("abca")), TextPolicyError::Repeated { character: 'a' });
+    assert_eq!(refused(new("")), TextPolicyError::Alphabet);
+    assert_eq!(refused(new("a")), TextPolicyError::Alphabet);
+    assert_eq!(refused(new("ab").starting_with("")), TextPolicyError::Start);
+    let outside = TextPolicyError::StartOutside { character: 'c' };
     assert_eq!(refused(new("ab").starting_with("ac")), outside);
-    let missing = PolicyError::Missing { class: Symbol };
+    let missing = TextPolicyError::Missing { class: Symbol };
     assert_eq!(refused(TextPolicy::new(20).at_least(1, Symbol)), missing);
     assert_eq!(refused(new("ab ").at_least(1, Symbol)), missing);
     let policy = TextPolicy::new(20).at_least(11, Digit).at_least(10, Lower);
-    assert_eq!(refused(policy), PolicyError::Required { required: 21, length: 20 });
+    assert_eq!(refused(policy), TextPolicyError::Required { required: 21, length: 20 });
     let policy = TextPolicy::new(20).at_least(usize::MAX, Digit).at_least(1, Lower);
-    assert!(matches!(refused(policy), PolicyError::Required { .. }));
+    assert!(matches!(refused(policy), TextPolicyError::Required { .. }));
     // What is said twice of a class is not added up.
     assert!(TextPolicy::new(20).at_least(2, Lower).at_least(19, Lower).build().is_err());
     assert!(TextPolicy::new(20).at_least(2, Lower).at_least(3, Lower).build().is_ok());
-    assert_eq!(refused(TextPolicy::new(20).at_least(12, Digit)), PolicyError::Unlikely);
+    assert_eq!(refused(TextPolicy::new(20).at_least(12, Digit)), TextPolicyError::Unlikely);
     let policy = TextPolicy::new(1).starting_with("a").at_least(1, Upper);
-    assert_eq!(refused(policy), PolicyError::Unlikely);
-    let weak = PolicyError::Weak { bits: 59, asked: 64, length: 11 };
+    assert_eq!(refused(policy), TextPolicyError::Unlikely);
+    let weak = TextPolicyError::Weak { bits: 59, asked: 64, length: 11 };
     assert_eq!(refused(TextPolicy::new(10)), weak);
     assert!(TextPolicy::new(11).build().is_ok());
     let policy = new("ab").min_entropy_bits(u32::MAX);
-    assert!(matches!(refused(policy), PolicyError::Weak { bits: 20, .. }));
+    assert!(matches!(refused(policy), TextPolicyError::Weak { bits: 20, .. }));
 }
 
 #[test]

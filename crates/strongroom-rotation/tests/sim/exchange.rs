@@ -4,10 +4,14 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use strongroom_core::{Timer, Token, Version};
-use strongroom_engine::Error;
-use strongroom_rotation::{ExchangeError, Failed, LeaseError};
+use strongroom_core::{Principal, Timer, Token, Version};
+use strongroom_engine::{Error, Strongroom};
+use strongroom_policy::Policy;
+use strongroom_rotation::{Coordinator, ExchangeError, Failed, LeaseError};
 use strongroom_testkit::sim::{SimExecutor, SimFaults};
+use strongroom_testkit::{
+    Call, Fault, FaultyStorage, ManualClock, MemorySeal, MemorySink, MemoryStorage, SeededEntropy,
+};
 
 use crate::world::{LEASE, Process, World};
 
@@ -195,4 +199,44 @@ fn no_token_is_spent_twice() {
     for seed in super::seeds(120) {
         assert_eq!(history(seed), [""; 0], "seed {seed}");
     }
+}
+
+#[test]
+fn a_store_that_answers_nothing_any_more_gives_the_new_token_back() {
+    let clock = ManualClock::new();
+    let storage = FaultyStorage::new(MemoryStorage::new());
+    let mut executor = SimExecutor::new(9);
+    let task = executor.spawn(async {
+        let owner = Principal::service("app");
+        let room = Strongroom::builder()
+            .storage(storage.clone())
+            .seal(MemorySeal::new())
+            .policy(Policy::owned_by(&owner))
+            .audit(MemorySink::new())
+            .clock(clock.clone())
+            .entropy(SeededEntropy::new(9));
+        let session = room.create().await.unwrap().session(owner);
+        session.put(PATH, Token::new("rt-1")).await.unwrap();
+        let coordinator = Coordinator::new(session)
+            .with_time(clock.clone(), clock.clone())
+            .with_entropy(SeededEntropy::new(10))
+            .with_lease_time(LEASE);
+        // Whether anything is written is not known any more.
+        let spend = async |_: Token| {
+            storage.every(Call::Write, Fault::LostRequest);
+            Ok::<_, Failed>(Token::new("rt-2"))
+        };
+        match coordinator.exchange(PATH, Version::FIRST, spend).await {
+            Err(ExchangeError::NotStored { secret, .. }) => assert_eq!(text(&secret), "rt-2"),
+            other => panic!("{other:?}"),
+        }
+    });
+    for _ in 0..1_000 {
+        executor.run_until_idle();
+        if !executor.has(task) {
+            return;
+        }
+        assert!(clock.advance_to_next_sleeper(), "it waits for nothing");
+    }
+    panic!("the exchange comes to no end");
 }
